@@ -1,0 +1,156 @@
+"""What the door asks at the last moment, under the row's lock: database reads only, and any fault is a refusal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from broker.factory import require_available
+from broker.models import BrokerConnection
+from execution.domain import IntentState, Origin
+from execution.lifecycle import IntentEvent
+from execution.models import Authorization, LedgerOpening, OrderCommand, OrderIntent, TradePlan
+from execution.translation import plan_from_json
+from risk import gate
+from risk.codec import Inputs, inputs_of
+from risk.domain import Outcome, TradingStateName
+from risk.models import RiskDecision
+from risk.policy import policy_hash
+from risk.selectors import active_policy, trading_state_for
+from sigmatrader.accounts.selectors import flag_enabled
+from sigmatrader.accounts.vocabulary import Flag
+from sigmatrader.audit import canonical
+from sigmatrader.audit.api.problems import Problem
+
+_STRICTNESS = {TradingStateName.ACTIVE: 0, TradingStateName.REDUCING: 1, TradingStateName.HALTED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing is sent: the event that moves the intent, a code, and a sentence."""
+
+    event: IntentEvent
+    code: str
+    text: str
+
+    @property
+    def word(self) -> str:
+        """The trace event's name."""
+        return "recovery.expired" if self.event is IntentEvent.EXPIRED else "egress.denied"
+
+
+def intent_refusal(intent: OrderIntent, *, now: datetime) -> Refusal | None:
+    """The first reason not to send this leg now, or None (FAULTS 0.7)."""
+    authorization = intent.authorization
+    if authorization.expires_at <= now:
+        return Refusal(IntentEvent.EXPIRED, "CARD_EXPIRED", "The approval's time was over before the order was sent.")
+    return (
+        _content_refusal(intent.plan, authorization)
+        or _decision_refusal(authorization.decision, intent.plan)
+        or _flag_refusal(intent)
+        or _connection_refusal(intent)
+        or _state_refusal(intent, authorization.decision, now=now)
+        or _dependency_refusal(intent)
+    )
+
+
+def command_refusal(command: OrderCommand, *, now: datetime) -> Refusal | None:
+    """A cancel needs its authorisation only: no flag, trading state, stale data or limit holds it back (FAULTS 0.7)."""
+    authorization = command.authorization
+    plan = authorization.plan
+    refusal = _content_refusal(plan, authorization) or _kind_refusal(command.connection)
+    if refusal is not None or command.kind == "cancel":
+        return refusal
+    if authorization.expires_at <= now:
+        return _denied("CARD_EXPIRED", "The approval's time was over before the change was sent.")
+    state, reason = trading_state_for(command.connection.account, now=now)
+    if _STRICTNESS[state] > _STRICTNESS[_judged_state(authorization.decision)]:
+        return _denied(f"TRADING_{state.value}", f"Trading was set to {state.value} after the approval: {reason}")
+    return _decision_refusal(authorization.decision, plan) or _plan_flag_refusal(plan)
+
+
+def _content_refusal(plan: TradePlan, authorization: Authorization) -> Refusal | None:
+    if not plan.content_hash == authorization.content_hash == canonical.text_digest(plan.document):
+        return _denied("APPROVAL_STALE", "What was approved is not what would be sent.")
+    return None
+
+
+def _decision_refusal(decision: RiskDecision, plan: TradePlan) -> Refusal | None:
+    if decision.outcome != Outcome.ALLOW.value or decision.content_hash != plan.content_hash:
+        return _denied("APPROVAL_MISSING", "There is no RiskGate pass for exactly this content.")
+    if decision.policy_hash != policy_hash(active_policy()):
+        return _denied("POLICY_CHANGED", "The risk policy changed after this order was judged.")
+    return None
+
+
+def _flag_refusal(intent: OrderIntent) -> Refusal | None:
+    return _plan_flag_refusal(intent.plan)
+
+
+def _plan_flag_refusal(plan: TradePlan) -> Refusal | None:
+    from_assistant = Origin(plan.origin) in (Origin.ASSISTANT, Origin.MONITOR)
+    if from_assistant and not flag_enabled(Flag.AI_EXECUTION_ENABLED):
+        return _denied("FEATURE_DISABLED", "ai_execution_enabled was switched off after the approval.")
+    return None
+
+
+def _connection_refusal(intent: OrderIntent) -> Refusal | None:
+    connection = intent.connection
+    unusable = _kind_refusal(connection)
+    if unusable is not None:
+        return unusable
+    if not connection.is_active:
+        return _denied("CONNECTION_INACTIVE", "The connection this order was made for is no longer the active one.")
+    if connection.authorized is False:
+        return _denied("AUTH_REQUIRED", "The broker session needs a log-in.")
+    if not LedgerOpening.objects.filter(connection=connection).exists():
+        return _denied("NOT_RECONCILED", "The account's books were never taken over, so nothing could be reconciled.")
+    return None
+
+
+def _kind_refusal(connection: BrokerConnection) -> Refusal | None:
+    """No adapter, or its flag is off: known before SENDING is committed, so that nothing becomes AMBIGUOUS by it."""
+    try:
+        require_available(connection.kind)
+    except Problem as exc:
+        return _denied(exc.code, exc.text)
+    return None
+
+
+def _state_refusal(intent: OrderIntent, decision: RiskDecision, *, now: datetime) -> Refusal | None:
+    state, reason = trading_state_for(intent.connection.account, now=now)
+    if _STRICTNESS[state] <= _STRICTNESS[_judged_state(decision)]:
+        return None
+    if state is TradingStateName.REDUCING and _passes_under(decision, state, now=now):
+        return None
+    return _denied(f"TRADING_{state.value}", f"Trading was set to {state.value} after the approval: {reason}")
+
+
+def _judged_state(decision: RiskDecision) -> TradingStateName:
+    return _inputs(decision).book.trading_state
+
+
+def _passes_under(decision: RiskDecision, state: TradingStateName, *, now: datetime) -> bool:
+    """Judges the stored inputs again under a stricter state: an exit still passes in REDUCING."""
+    inputs = _inputs(decision)
+    book = replace(inputs.book, trading_state=state)
+    return gate.evaluate(inputs.orders, book=book, policy=active_policy(), now=inputs.now).allowed
+
+
+def _inputs(decision: RiskDecision) -> Inputs:
+    return inputs_of(json.loads(decision.inputs))
+
+
+def _dependency_refusal(intent: OrderIntent) -> Refusal | None:
+    leg = next(leg for leg in plan_from_json(intent.plan.document).legs if leg.n == intent.leg_n)
+    if leg.depends_on is None:
+        return None
+    first = OrderIntent.objects.get(plan=intent.plan, leg_n=leg.depends_on)
+    if IntentState(first.state) in (IntentState.ACKED, IntentState.WORKING, IntentState.FILLED):
+        return None
+    return _denied("DEPENDENCY_FAILED", f"Leg {leg.depends_on} is {first.state}, so this leg is not sent.")
+
+
+def _denied(code: str, text: str) -> Refusal:
+    return Refusal(IntentEvent.DENIED, code, text)

@@ -1,0 +1,242 @@
+"""The one door: the only place from which an order, a modify or a cancel reaches a broker.
+
+Two short transactions with the network call between them. The first claims the row, checks everything again and
+commits SENDING; only then is anything sent, once; the second records what came of it. Nothing here retries
+(FAULTS section 0 rules 2, 3, 5, 7).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from broker.factory import adapter_for
+from broker.ports import (
+    BrokerAdapter,
+    BrokerAuthExpired,
+    BrokerOutcomeUnknown,
+    BrokerRejected,
+    BrokerUnavailable,
+)
+from execution import alarms, faults, outcomes
+from execution.checks import Refusal, command_refusal, intent_refusal
+from execution.commands import CommandEvent, apply_command
+from execution.domain import CommandState, IntentState
+from execution.faults import FaultPoint
+from execution.lifecycle import IntentEvent, apply
+from execution.models import ActionCard, OrderCommand, OrderIntent
+from execution.recovery_rules import SEND_LEASE_S, SENDING_MAX_AGE_S
+from execution.requests import modify_of, place_of
+from sigmatrader.accounts import rate
+from sigmatrader.audit.api.problems import Problem
+from sigmatrader.audit.recording import Recorder, recording
+
+_LIMITS = ((10, 1), (400, 60), (5_000, 86_400))  # per account: 10/s, 400/min, 5,000/day (kite/FACTS e1)
+_READY = (IntentState.PREPARED.value,)
+_AT_BROKER = (
+    IntentState.SENDING.value, IntentState.AMBIGUOUS.value, IntentState.ACKED.value, IntentState.WORKING.value,
+    IntentState.FILLED.value,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    """A won claim: which fencing number it bears and when, on the monotonic clock, SENDING was committed."""
+
+    fence: int
+    committed: float
+
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self.committed < SENDING_MAX_AGE_S
+
+
+def send_intent(intent_id: uuid.UUID, *, retry: bool = False) -> OrderIntent:
+    """Sends one prepared leg at most once and records the outcome.
+
+    Whoever loses the claim gets the row as it is. ``retry`` is a person's press on a NOT_SENT leg inside the approval's
+    expiry. Never raises for what the broker does: the outcome is the row's state.
+    """
+    intent = _load_intent(intent_id)
+    if not _take_token(intent):
+        return intent
+    ticket = _claim_intent(intent, retry=retry)
+    intent = _load_intent(intent_id)
+    if ticket is None:
+        return intent
+    faults.reach(FaultPoint.SENDING)
+    adapter = adapter_for(intent.connection)
+    if not _holds(OrderIntent, intent.id, ticket):
+        outcomes.fenced(intent, now=timezone.now())
+        return _load_intent(intent_id)
+    _perform(intent, adapter, ticket)
+    return _load_intent(intent_id)
+
+
+def send_command(command_id: uuid.UUID) -> OrderCommand:
+    """Sends one modify or cancel at most once and records the outcome. Never raises for what the broker does."""
+    command = _load_command(command_id)
+    if not _take_token(command):
+        return command
+    ticket = _claim_command(command)
+    command = _load_command(command_id)
+    if ticket is None:
+        return command
+    adapter = adapter_for(command.connection)
+    if not _holds(OrderCommand, command.id, ticket):
+        return command
+    order = command.order
+    if command.kind == "cancel":
+        _settle_command(command, ticket, lambda: adapter.cancel_order(order.broker_order_id, order.variety))
+    else:
+        _settle_command(command, ticket, lambda: adapter.modify_order(modify_of(command)))
+    return _load_command(command_id)
+
+
+def _perform(intent: OrderIntent, adapter: BrokerAdapter, ticket: _Ticket) -> None:
+    try:
+        broker_order_id = adapter.place_order(place_of(intent))
+        faults.reach(FaultPoint.ANSWERED)
+    except (BrokerUnavailable, BrokerAuthExpired) as exc:
+        outcomes.not_sent(intent, ticket.fence, exc, now=timezone.now())
+    except BrokerRejected as exc:
+        outcomes.rejected(intent, ticket.fence, exc, now=timezone.now())
+    except BrokerOutcomeUnknown as exc:
+        outcomes.unknown(intent, ticket.fence, exc.text, now=timezone.now())
+    else:
+        outcomes.acked(intent, ticket.fence, broker_order_id, now=timezone.now())
+        faults.reach(FaultPoint.ACKED)
+
+
+def _settle_command(command: OrderCommand, ticket: _Ticket, call: Callable[[], str]) -> None:
+    try:
+        call()
+    except (BrokerUnavailable, BrokerAuthExpired) as exc:
+        outcomes.command_moved(command, ticket.fence, CommandEvent.NOT_SENT, exc.text, now=timezone.now())
+    except BrokerRejected as exc:
+        outcomes.command_moved(command, ticket.fence, CommandEvent.REFUSED, exc.text, now=timezone.now())
+    except BrokerOutcomeUnknown as exc:
+        outcomes.command_moved(command, ticket.fence, CommandEvent.OUTCOME_UNKNOWN, exc.text, now=timezone.now())
+    else:
+        outcomes.command_moved(command, ticket.fence, CommandEvent.ACKED, "", now=timezone.now())
+
+
+def _take_token(row: OrderIntent | OrderCommand) -> bool:
+    """Takes the rate tokens before SENDING, so that nobody waits inside it (FAULTS A37)."""
+    now = timezone.now()
+    try:
+        for limit, window_s in _LIMITS:
+            rate.hit(f"orders:{row.connection_id}:{window_s}", limit=limit, window_s=window_s, now=now)
+    except Problem:
+        outcomes.throttled(row, now=now)
+        return False
+    return True
+
+
+def _claim_intent(intent: OrderIntent, *, retry: bool) -> _Ticket | None:
+    now = timezone.now()
+    ready = (*_READY, IntentState.NOT_SENT.value) if retry else _READY
+    with recording(now) as record:
+        row = OrderIntent.objects.select_for_update(of=("self",), no_key=True).select_related(
+            "plan", "authorization__decision", "connection", "owner"
+        ).get(pk=intent.pk)  # fmt: skip
+        if row.state not in ready:
+            record.event(row.correlation_id, "task.duplicate_ignored", {"intent": row.id, "state": row.state})
+            return None
+        refusal = intent_refusal(row, now=now)
+        if refusal is not None:
+            _refuse(record, row, refusal, now=now)
+            return None
+        fence = _to_sending(record, row, now=now)
+    return _Ticket(fence=fence, committed=time.monotonic())
+
+
+def _to_sending(record: Recorder, row: OrderIntent, *, now: datetime) -> int:
+    before = row.state
+    row.state = apply(IntentState(row.state), IntentEvent.CLAIMED).value
+    row.attempts += 1
+    row.fence += 1
+    row.sending_at = now
+    row.lease_until = now + timedelta(seconds=SEND_LEASE_S)
+    row.next_check_at = row.lease_until
+    row.updated_at = now
+    row.save()
+    ActionCard.objects.filter(plan_id=row.plan_id, state="approved").update(state="executing")
+    data = {
+        "intent": row.id,
+        "from": before,
+        "to": row.state,
+        "attempt": row.attempts,
+        "fence": row.fence,
+        "tag": row.tag,
+    }
+    record.event(row.correlation_id, "send.started", data)
+    return row.fence
+
+
+def _refuse(record: Recorder, row: OrderIntent, refusal: Refusal, *, now: datetime) -> None:
+    before, partial = row.state, _is_rest_of_plan(row)
+    row.state = apply(IntentState(row.state), IntentEvent.UNRESOLVED if partial else refusal.event).value
+    row.denial_code = refusal.code
+    row.status_message = refusal.text[:500]
+    row.next_check_at = None
+    row.updated_at = now
+    row.save()
+    data = {"intent": row.id, "from": before, "to": row.state, "code": refusal.code, "detail": refusal.text}
+    record.event(row.correlation_id, refusal.word, data)
+    if partial:
+        record.event(row.correlation_id, "plan.partial", {"intent": row.id, "leg": row.leg_n, "code": refusal.code})
+        alarms.partial_plan(row, refusal.text, now=now)
+
+
+def _is_rest_of_plan(row: OrderIntent) -> bool:
+    """True if another leg of the plan is, or may be, at the broker: a person decides on the rest (FAULTS A18)."""
+    others = OrderIntent.objects.filter(plan_id=row.plan_id, state__in=_AT_BROKER).exclude(pk=row.pk)
+    return others.exists()
+
+
+def _claim_command(command: OrderCommand) -> _Ticket | None:
+    now = timezone.now()
+    with recording(now) as record:
+        row = OrderCommand.objects.select_for_update(of=("self",), no_key=True).select_related(
+            "order", "authorization__plan", "authorization__decision", "connection"
+        ).get(pk=command.pk)  # fmt: skip
+        if row.state != CommandState.PREPARED.value:
+            return None
+        refusal = command_refusal(row, now=now)
+        row.updated_at = now
+        if refusal is not None:
+            row.state = apply_command(CommandState.PREPARED, CommandEvent.DENIED).value
+            row.detail, row.next_check_at = refusal.text[:500], None
+            row.save()
+            record.event(
+                row.correlation_id, refusal.word, {"command": row.id, "code": refusal.code, "detail": refusal.text}
+            )
+            return None
+        row.state = apply_command(CommandState.PREPARED, CommandEvent.CLAIMED).value
+        row.fence += 1
+        row.sending_at = now
+        row.lease_until = row.next_check_at = now + timedelta(seconds=SEND_LEASE_S)
+        row.save()
+        ActionCard.objects.filter(plan_id=row.authorization.plan_id, state="approved").update(state="executing")
+        record.event(row.correlation_id, "send.started", {"command": row.id, "kind": row.kind, "fence": row.fence})
+        fence = row.fence
+    return _Ticket(fence=fence, committed=time.monotonic())
+
+
+def _holds(model: type[OrderIntent] | type[OrderCommand], pk: uuid.UUID, ticket: _Ticket) -> bool:
+    """The last look before the write: still ours, still SENDING, and committed less than five seconds ago."""
+    mine = model.objects.filter(pk=pk, state="SENDING", fence=ticket.fence).exists()
+    return mine and ticket.is_fresh()
+
+
+def _load_intent(pk: uuid.UUID) -> OrderIntent:
+    return OrderIntent.objects.select_related("connection", "plan").get(pk=pk)
+
+
+def _load_command(pk: uuid.UUID) -> OrderCommand:
+    return OrderCommand.objects.select_related("connection", "order", "authorization").get(pk=pk)

@@ -1,0 +1,205 @@
+"""What has to be read before anything is judged: books, quotes, market clock. Reads only, never in a transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+
+from broker import clock, factory
+from broker.domain import Books, BrokerOrder, BrokerOrderStatus, InstrumentInfo, MarketState, Quote, SessionPhase
+from broker.models import BrokerConnection
+from broker.ports import BrokerError
+from broker.selectors import instrument_infos, latest_snapshot
+from broker.services import take_snapshot
+from broker.snapshots import books_of
+from execution import days
+from execution.domain import IntentState
+from execution.models import OrderCommand, OrderIntent
+from risk.domain import Actor, Book, Counters, OrderRequest, RequestKind
+from risk.selectors import active_policy, trading_state_for
+from sigmatrader.audit.models import Snapshot
+
+_NOT_WORKING = frozenset({BrokerOrderStatus.COMPLETE, BrokerOrderStatus.CANCELLED, BrokerOrderStatus.REJECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class MarketView:
+    """One consistent look at account and market. ``books`` is None when nothing could ever be read."""
+
+    connection: BrokerConnection
+    market: MarketState
+    instruments: Mapping[str, InstrumentInfo]
+    quotes: Mapping[str, Quote]
+    snapshot: Snapshot | None
+    books: Books | None
+    now: datetime
+
+
+def look(
+    connection: BrokerConnection,
+    symbols: Iterable[str],
+    *,
+    now: datetime,
+    correlation_id: str = "",
+    max_age_s: float | None = None,
+) -> MarketView:
+    """Books no older than ``max_age_s`` (the approval limit by default), quotes read now, and the market clock.
+
+    A quote that cannot be read is absent and a part of the books that cannot be read is None: the gate then denies.
+    """
+    wanted = sorted(set(symbols))
+    limit = settings.SNAPSHOT_AGE_AT_APPROVAL_S if max_age_s is None else max_age_s
+    snapshot, books = _books(connection, limit, now=now, correlation_id=correlation_id)
+    return MarketView(
+        connection=connection,
+        market=_market(connection, now=now),
+        instruments=instrument_infos(connection, wanted),
+        quotes=_quotes(connection, wanted),
+        snapshot=snapshot,
+        books=books,
+        now=now,
+    )
+
+
+def stored_look(connection: BrokerConnection, symbols: Iterable[str], *, now: datetime) -> MarketView:
+    """The same from what is stored, without asking the broker: a cancel must not wait for a read (FAULTS 0.7)."""
+    known = latest_snapshot(connection)
+    return MarketView(
+        connection=connection,
+        market=_market(connection, now=now),
+        instruments=instrument_infos(connection, sorted(set(symbols))),
+        quotes={},
+        snapshot=known,
+        books=books_of(json.loads(known.document)) if known else None,
+        now=now,
+    )
+
+
+def book_for(
+    view: MarketView,
+    *,
+    actor: Actor,
+    margin_by_leg: Mapping[int, Decimal],
+    orders: Sequence[OrderRequest] = (),
+) -> Book:
+    """The gate's whole input from one look: what was not read stays None."""
+    account = view.connection.account
+    state, reason = trading_state_for(account, now=view.now)
+    books = view.books
+    return Book(
+        account=account,
+        is_live=view.connection.is_live,
+        actor=actor,
+        market=view.market,
+        trading_state=state,
+        trading_state_reason=reason,
+        instruments=view.instruments,
+        quotes=view.quotes,
+        holdings=books.holdings if books else None,
+        positions=books.positions_net if books else None,
+        open_orders=_open_orders(books),
+        margins=books.margins if books else None,
+        books_as_of=books.as_of if books else None,
+        margin_required=margin_by_leg,
+        counters=counters_of(view.connection, now=view.now, orders=orders),
+    )
+
+
+def counters_of(connection: BrokerConnection, *, now: datetime, orders: Sequence[OrderRequest] = ()) -> Counters:
+    """What was already sent, counted in the database: attempts as well as successes."""
+    limits = active_policy().limits
+    today = days.day_start(now)
+    sent = Q(attempts__gt=0)
+    rejected_since = now - timedelta(seconds=limits.rejects_window_s)
+    in_doubt = Q(state__in=[IntentState.SENDING.value, IntentState.AMBIGUOUS.value])
+    since = min(today, rejected_since)
+    recent = OrderIntent.objects.filter(Q(created_at__gte=since) | in_doubt, connection=connection)
+    counts = recent.aggregate(
+        second=Count("pk", filter=sent & Q(sending_at__gt=now - timedelta(seconds=1))),
+        minute=Count("pk", filter=sent & Q(sending_at__gt=now - timedelta(minutes=1))),
+        today=Count("pk", filter=sent & Q(created_at__gte=today)),
+        value=Coalesce(Sum("order_value", filter=sent & Q(created_at__gte=today)), Decimal(0)),
+        rejects=Count("pk", filter=Q(state=IntentState.REJECTED.value, updated_at__gt=rejected_since)),
+        unconfirmed=Count("pk", filter=in_doubt),
+    )
+    duplicates_since = now - timedelta(seconds=limits.duplicate_window_s)
+    return Counters(
+        orders_last_second=counts["second"],
+        orders_last_minute=counts["minute"],
+        orders_today=counts["today"],
+        value_today=counts["value"],
+        rejects_recent=counts["rejects"],
+        unconfirmed=counts["unconfirmed"],
+        same_order_recent=_same_recent(recent.filter(sent), orders, since=duplicates_since),
+    )
+
+
+def _same_recent(sent: QuerySet[OrderIntent], orders: Sequence[OrderRequest], *, since: datetime) -> int:
+    """How often the most repeated of these orders was sent within the window, whatever became of it."""
+    recent = sent.filter(sending_at__gt=since)
+    return max(
+        (
+            recent.filter(
+                symbol=order.symbol, side=order.side.value, quantity=order.quantity, limit_price=order.limit_price
+            ).count()
+            for order in orders
+            if order.kind is RequestKind.PLACE
+        ),
+        default=0,
+    )
+
+
+def snapshot_hash(view: MarketView) -> str:
+    """The hash of the snapshot this look rests on, empty when there is none."""
+    return view.snapshot.hash if view.snapshot else ""
+
+
+def _books(
+    connection: BrokerConnection, limit: float, *, now: datetime, correlation_id: str
+) -> tuple[Snapshot | None, Books | None]:
+    known = latest_snapshot(connection)
+    fresh = known is not None and (now - known.as_of).total_seconds() <= limit and all(known.complete.values())
+    if known is not None and fresh and not _moved_since(connection, known.taken_at):
+        return known, books_of(json.loads(known.document))
+    try:
+        return take_snapshot(connection, correlation_id=correlation_id, now=now)
+    except BrokerError:
+        return (known, books_of(json.loads(known.document))) if known else (None, None)
+
+
+def _moved_since(connection: BrokerConnection, taken_at: datetime) -> bool:
+    """Whether an order of ours was sent or changed after these books were read: limits must count it."""
+    intents = OrderIntent.objects.filter(connection=connection, attempts__gt=0, updated_at__gte=taken_at)
+    commands = OrderCommand.objects.filter(connection=connection, fence__gt=0, updated_at__gte=taken_at)
+    return intents.exists() or commands.exists()
+
+
+def _quotes(connection: BrokerConnection, symbols: list[str]) -> Mapping[str, Quote]:
+    if not symbols:
+        return {}
+    try:
+        return factory.reader_for(connection).quotes(symbols)
+    except BrokerError:
+        return {}
+
+
+def _open_orders(books: Books | None) -> tuple[BrokerOrder, ...] | None:
+    if books is None or books.orders is None:
+        return None
+    return tuple(order for order in books.orders if order.status not in _NOT_WORKING)
+
+
+def _market(connection: BrokerConnection, *, now: datetime) -> MarketState:
+    """The market's clock; one that cannot be read counts as closed, so that nothing is allowed by silence."""
+    try:
+        return clock.market_state(connection, now=now)
+    except BrokerError:
+        note = "the market clock could not be read"
+        return MarketState(now=now, phase=SessionPhase.CLOSED, practice=not connection.is_live, note=note)

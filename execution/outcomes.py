@@ -1,0 +1,183 @@
+"""What came of a send, recorded: one short transaction each, conditional on the fencing number of the claim.
+
+A holder that was fenced off meanwhile writes nothing but the hint: an ack that comes late is checked by look-up.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from broker.models import BrokerConnection
+from broker.ports import BrokerAuthExpired, BrokerError
+from execution.commands import CommandEvent, apply_command
+from execution.domain import CommandState, IntentState
+from execution.lifecycle import IntentEvent, apply, can
+from execution.models import Order, OrderCommand, OrderIntent
+from execution.recovery_rules import next_lookup
+from sigmatrader.audit.recording import Recorder, recording
+from sigmatrader.audit.services import raise_exception
+from sigmatrader.audit.vocabulary import ExceptionCode, Severity
+
+FIRST_POLL_S = 0.1
+_ACK_STATUS = "PUT ORDER REQ RECEIVED"
+
+
+def acked(intent: OrderIntent, fence: int, broker_order_id: str, *, now: datetime) -> None:
+    """The broker took the request and named it; not yet an acceptance (kite/FACTS c2)."""
+    with recording(now) as record:
+        row = _lock(intent)
+        event = IntentEvent.ACKED if _mine(row, fence) else IntentEvent.FOUND
+        if not can(IntentState(row.state), event):
+            record.event(row.correlation_id, "mcp.late_reply", {"intent": row.id, "broker_order_id": broker_order_id})
+            return
+        before = row.state
+        row.state = apply(IntentState(row.state), event).value
+        row.broker_order_id = broker_order_id
+        row.broker_status = _ACK_STATUS
+        row.acked_at = row.updated_at = now
+        row.next_check_at = now + timedelta(seconds=FIRST_POLL_S)
+        row.save()
+        _first_row(row, now=now)
+        data = {"intent": row.id, "from": before, "to": row.state, "broker_order_id": broker_order_id}
+        record.event(row.correlation_id, "order.acked", data)
+
+
+def unknown(intent: OrderIntent, fence: int, text: str, *, now: datetime) -> None:
+    """It may be live: AMBIGUOUS, to be settled by its tag and never sent again."""
+    with recording(now) as record:
+        row = _lock(intent)
+        if not _mine(row, fence):
+            return
+        make_ambiguous(record, row, text=text, now=now)
+
+
+def make_ambiguous(record: Recorder, row: OrderIntent, *, text: str, now: datetime) -> None:
+    """Moves a locked SENDING row to AMBIGUOUS and opens its exception, inside the caller's recording."""
+    before = row.state
+    row.state = apply(IntentState(row.state), IntentEvent.OUTCOME_UNKNOWN).value
+    row.unknown_since = row.sending_at or now
+    row.lookups = 0
+    row.status_message = text[:500]
+    row.next_check_at = next_lookup(0, unknown_since=row.unknown_since)
+    row.updated_at = now
+    row.save()
+    data = {"intent": row.id, "from": before, "to": row.state, "tag": row.tag, "text": text[:200]}
+    record.event(row.correlation_id, "send.unknown", data)
+    raise_exception(
+        code=ExceptionCode.PLACEMENT_UNKNOWN, type_="placement", severity=Severity.HIGH, now=now,
+        summary=f"No answer came for {row.side} {row.quantity} {row.symbol}: it is looked up, never sent again.",
+        fingerprint=placement_fingerprint(row), account=str(row.connection_id), owner=str(row.owner_id),
+        symbol=row.symbol, subject=f"execution.order:{row.id}", correlation_id=row.correlation_id,
+        expected="an answer to the order", actual="none",
+        remedies=[{"action": "look_up", "label": "Look it up now", "trades": False}],
+    )  # fmt: skip
+
+
+def placement_fingerprint(row: OrderIntent) -> tuple[str, ...]:
+    """What makes two reports of one unsettled placement the same exception."""
+    return ("placement", str(row.id))
+
+
+def not_sent(intent: OrderIntent, fence: int, error: BrokerError, *, now: datetime) -> None:
+    """Provably never left us: NOT_SENT, which only a person sends again."""
+    with recording(now) as record:
+        row = _lock(intent)
+        if not _mine(row, fence):
+            return
+        _move(record, row, IntentEvent.NOT_SENT, "send.not_sent", text=error.text, now=now)
+        if isinstance(error, BrokerAuthExpired):
+            require_login(row.connection, owner=str(row.owner_id), now=now)
+
+
+def rejected(intent: OrderIntent, fence: int, error: BrokerError, *, now: datetime) -> None:
+    """The broker's definite refusal at entry: there is no order."""
+    with recording(now) as record:
+        row = _lock(intent)
+        if not _mine(row, fence):
+            return
+        _move(record, row, IntentEvent.REJECTED, "order.rejected", text=error.text, now=now)
+        raise_rejected(row, error.text, now=now)
+
+
+def raise_rejected(row: OrderIntent, text: str, *, now: datetime) -> None:
+    """One exception per rejected order, with the broker's words as quoted text."""
+    raise_exception(
+        code=ExceptionCode.ORDER_REJECTED, type_="order", severity=Severity.MEDIUM, now=now,
+        summary=f"The broker rejected {row.side} {row.quantity} {row.symbol}.",
+        fingerprint=("rejected", str(row.id)), account=str(row.connection_id), owner=str(row.owner_id),
+        symbol=row.symbol, subject=f"execution.order:{row.id}", correlation_id=row.correlation_id,
+        expected="accepted", actual=text[:300],
+    )  # fmt: skip
+
+
+def fenced(intent: OrderIntent, *, now: datetime) -> None:
+    """This process woke up too late to send: it did not, and look-ups will show that (FAULTS A19)."""
+    with recording(now) as record:
+        row = _lock(intent)
+        record.event(row.correlation_id, "egress.fenced", {"intent": row.id, "state": row.state, "fence": row.fence})
+
+
+def throttled(row: OrderIntent | OrderCommand, *, now: datetime) -> None:
+    """The rate budget is spent: it stays prepared and the sweep tries again while the approval lasts."""
+    with recording(now) as record:
+        type(row)._default_manager.filter(pk=row.pk).update(next_check_at=now + timedelta(seconds=1))
+        record.event(row.correlation_id, "egress.throttled", {"subject": row.id})
+
+
+def command_moved(command: OrderCommand, fence: int, event: CommandEvent, text: str, *, now: datetime) -> None:
+    """The outcome of a modify or cancel, as far as the answer tells."""
+    with recording(now) as record:
+        row = OrderCommand.objects.select_for_update(no_key=True).get(pk=command.pk)
+        if row.state != CommandState.SENDING.value or row.fence != fence:
+            return
+        before = row.state
+        row.state = apply_command(CommandState(row.state), event).value
+        row.detail = text[:500]
+        row.next_check_at = now + timedelta(seconds=FIRST_POLL_S)
+        row.updated_at = now
+        row.save()
+        word = f"{row.kind}.unknown" if event is CommandEvent.OUTCOME_UNKNOWN else f"{row.kind}.{event.value}"
+        record.event(row.correlation_id, word, {"command": row.id, "from": before, "to": row.state, "text": text[:200]})
+
+
+def require_login(connection: BrokerConnection, *, owner: str, now: datetime) -> None:
+    """One clear state and one notice: sends wait until a person has logged in (FAULTS A33)."""
+    BrokerConnection.objects.filter(pk=connection.pk).update(authorized=False)
+    raise_exception(
+        code=ExceptionCode.TOKEN_EXPIRED, type_="session", severity=Severity.HIGH, now=now,
+        summary="The broker session needs a log-in; sends are paused until then.",
+        fingerprint=("token", str(connection.pk)), account=str(connection.pk), owner=owner,
+        expected="an authorised session", actual="log-in required",
+    )  # fmt: skip
+
+
+def _move(record: Recorder, row: OrderIntent, event: IntentEvent, word: str, *, text: str, now: datetime) -> None:
+    before = row.state
+    row.state = apply(IntentState(row.state), event).value
+    row.status_message = text[:500]
+    row.next_check_at = None
+    row.updated_at = now
+    row.save()
+    data = {"intent": row.id, "from": before, "to": row.state, "attempt": row.attempts, "text": text[:200]}
+    record.event(row.correlation_id, word, data)
+
+
+def _first_row(row: OrderIntent, *, now: datetime) -> None:
+    Order.objects.get_or_create(
+        connection=row.connection, broker_order_id=row.broker_order_id,
+        defaults={
+            "owner": row.owner, "intent": row, "symbol": row.symbol, "side": row.side, "quantity": row.quantity,
+            "order_type": row.order_type, "limit_price": row.limit_price, "trigger_price": row.trigger_price,
+            "product": row.product, "validity": row.validity, "variety": row.variety, "status": _ACK_STATUS,
+            "tag": row.tag, "placed_at": now, "first_seen": now, "last_read": now,
+        },
+    )  # fmt: skip
+
+
+def _lock(intent: OrderIntent) -> OrderIntent:
+    rows = OrderIntent.objects.select_for_update(of=("self",), no_key=True).select_related("connection", "owner")
+    return rows.get(pk=intent.pk)
+
+
+def _mine(row: OrderIntent, fence: int) -> bool:
+    return row.state == IntentState.SENDING.value and row.fence == fence

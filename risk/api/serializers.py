@@ -1,0 +1,68 @@
+"""What the risk endpoints take and answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from risk.domain import Outcome, Verdict
+from sigmatrader.audit.api.serializers import StrictSerializer
+
+
+class PolicyInput(StrictSerializer):
+    """A whole policy document; ``version`` (that of the policy it was edited from) refuses to overwrite a newer one."""
+
+    policy = serializers.JSONField()
+    note = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+    version = serializers.IntegerField(required=False, min_value=0)
+
+
+class PolicySerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    hash = serializers.CharField()
+    policy = serializers.JSONField()
+    note = serializers.CharField()
+    published_by = serializers.CharField()
+    published_at = serializers.DateTimeField()
+
+
+class ControlSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    verdict = serializers.ChoiceField(choices=[verdict.value for verdict in Verdict])
+    limit = serializers.CharField(allow_null=True)
+    actual = serializers.CharField(allow_null=True)
+    unit = serializers.CharField(allow_blank=True)
+    message = serializers.CharField()
+    leg = serializers.IntegerField(allow_null=True, help_text="Number of the leg; null for the plan as a whole.")
+
+
+class AlternativeSerializer(serializers.Serializer[Any]):
+    change = serializers.CharField()
+    passes = serializers.BooleanField()
+    code = serializers.CharField()
+    quantity = serializers.IntegerField(allow_null=True)
+    limit_price = serializers.DecimalField(max_digits=18, decimal_places=4, allow_null=True)
+
+
+class MetricsSerializer(serializers.Serializer[Any]):
+    before = serializers.DictField(child=serializers.CharField())
+    after = serializers.DictField(child=serializers.CharField())
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField(allow_null=True)
+    correlation_id = serializers.CharField()
+    plan_id = serializers.CharField(allow_null=True)
+    content_hash = serializers.CharField(allow_null=True)
+    outcome = serializers.ChoiceField(choices=[outcome.value for outcome in Outcome])
+    policy_version = serializers.IntegerField()
+    policy_hash = serializers.CharField()
+    input_hash = serializers.CharField()
+    engine_version = serializers.CharField()
+    evaluated_at = serializers.DateTimeField()
+    controls = ControlSerializer(many=True)
+    denials = serializers.ListField(child=serializers.CharField())
+    warnings = serializers.ListField(child=serializers.CharField())
+    alternatives = AlternativeSerializer(many=True)
+    metrics = MetricsSerializer()

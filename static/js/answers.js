@@ -1,0 +1,49 @@
+// What stands below an answer's text: its table, its facts with their sources, choices and a link. Data in, elements out.
+import { el, icon, price, rupees } from "./dom.js";
+
+/** @param {{columns: string[], rows: string[][]}} table */
+export function tableOf(table) {
+  const right = (n) => (n > 0 ? { class: "st-r" } : {});
+  const head = el("tr", {}, ...table.columns.map((name, n) => el("th", { scope: "col", ...right(n) }, name)));
+  const rows = table.rows.map((row) => el("tr", {}, ...row.map((cell, n) => el("td", { class: `${n > 0 ? "st-r" : "st-med"} ${tone(cell)}`.trim() }, cell))));
+  return el("div", { class: "st-say-table", "data-testid": "answer-table", tabindex: "0", role: "region", "aria-label": "Figures of the answer" },
+    el("table", { class: "st-t" }, el("thead", {}, head), el("tbody", {}, ...rows)));
+}
+
+/** A signed money cell has the colour of its sign; nothing else has one. @param {string} cell */
+function tone(cell) {
+  return /^\+₹?[\d]/.test(cell) ? "st-up" : /^\u2212₹?[\d]/.test(cell) ? "st-down" : "";
+}
+
+/** @param {{value?: string, unit?: string}} fact */
+function shown({ value = "", unit = "" }) {
+  if (unit === "INR") return rupees(value);
+  if (unit === "percent" || unit === "%") return `${price(value)}%`;
+  return `${value} ${unit}`.trim();
+}
+
+/** @param {string} source for example "snapshot:<id>" */
+function sourceOf(source) {
+  const [kind, id] = [source.split(":")[0], source.slice(source.indexOf(":") + 1)];
+  const text = source.includes(":") ? `${kind} ${id.slice(0, 6)}` : source;
+  return kind === "snapshot" ? el("a", { href: `/api/snapshots/${id}`, target: "_blank", rel: "noopener" }, text) : text;
+}
+
+/** @param {Array<Record<string, any>>} facts @param {string} trace */
+export function factsOf(facts, trace) {
+  const sources = [...new Set(facts.map((fact) => fact.source).filter(Boolean))];
+  const more = trace ? [" · ", el("a", { href: `/traces/${trace}` }, `trace ${trace.slice(0, 8)}`)] : [];
+  const head = el("summary", {}, icon("chevron-down", "st-i-s"), `Facts: ${facts.length} figure${facts.length === 1 ? "" : "s"}`, ...sources.slice(0, 2).flatMap((source) => [" · ", sourceOf(source)]), ...more);
+  const rows = facts.map((fact) => el("li", fact.verified === false ? { class: "st-warn" } : {}, el("span", {}, fact.text ?? ""), el("b", {}, shown(fact))));
+  return el("details", { class: "st-facts", "data-testid": "facts" }, head, el("ul", {}, ...rows));
+}
+
+/** @param {Array<string|{label?: string, text?: string}>} choices @param {string} [mode] the mode a choice switches to */
+export function choicesOf(choices, mode = "") {
+  const buttons = choices.map((choice) => {
+    const text = typeof choice === "string" ? choice : choice.text ?? "";
+    const label = mode ? `${mode[0].toUpperCase()}${mode.slice(1)}: ${text}` : typeof choice === "string" ? choice : choice.label ?? text;
+    return el("button", { class: "btn btn-sm", type: "button", "data-choice": text, "data-choice-mode": mode }, label);
+  });
+  return el("div", { class: "st-choices", "data-testid": "choices" }, ...buttons);
+}

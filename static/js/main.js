@@ -1,0 +1,19 @@
+// Starts what every page has; each module listens on the document, so fragments that come later need no wiring.
+import { startAges } from "./age.js";
+import { startCards } from "./card.js";
+import { startDialogs } from "./dialogs.js";
+import { startKeys } from "./keys.js";
+import { startKill } from "./kill.js";
+import { startPages } from "./pages.js";
+import { startPanel } from "./panel.js";
+import { startTicket } from "./ticket.js";
+
+startAges();
+startDialogs();
+startKill();
+startCards();
+startTicket();
+startPanel();
+startKeys();
+startPages();
+document.documentElement.dataset.ready = "yes";
