@@ -64,7 +64,8 @@ def owned_thread(thread_id: uuid.UUID, user: User) -> ChatThread:
 
 
 def messages_of(thread: ChatThread) -> QuerySet[ChatMessage]:
-    return thread.messages.order_by("created_at", "id")
+    """Oldest first; a question stands before its answer also when both bear one time."""
+    return thread.messages.order_by("created_at", "-role", "id")
 
 
 def events_after(thread: ChatThread, after: int, limit: int = 500) -> list[StreamEvent]:

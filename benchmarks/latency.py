@@ -14,7 +14,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
@@ -39,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryFile() as log, set_stage(account="", log=log) as stage:
         symbols = _symbols(stage)
         _warm(stage, symbols[0])
-        cards = [_timed(lambda s=s: _message(stage, s)) for s in symbols]
+        cards = [_message(stage, symbol) for symbol in symbols]
         acks, answers = zip(*(_approve(stage, s) for s in symbols), strict=True)
         exchange = _exchange(stage)
     print(json.dumps({
@@ -70,7 +69,7 @@ def _warm(stage: Stage, symbol: tuple[str, Decimal]) -> None:
     _approve(stage, (symbol[0], symbol[1] + 1), quantity=2)
 
 
-def _message(stage: Stage, symbol: tuple[str, Decimal]) -> Any:
+def _message(stage: Stage, symbol: tuple[str, Decimal]) -> float:
     thread = stage.api.post("/api/ai/threads")
     began = time.perf_counter()
     name = symbol[0].split(":")[1]
@@ -79,10 +78,6 @@ def _message(stage: Stage, symbol: tuple[str, Decimal]) -> Any:
     if not answer["cards"]:
         raise SystemExit(f"no card for {symbol}: {answer['text']}")
     return took
-
-
-def _timed(call: Callable[[], float]) -> float:
-    return call()
 
 
 def _approve(stage: Stage, symbol: tuple[str, Decimal], quantity: int = 1) -> tuple[float, float]:
@@ -99,8 +94,18 @@ def _approve(stage: Stage, symbol: tuple[str, Decimal], quantity: int = 1) -> tu
         raise SystemExit(f"{symbol}: {answer.status} {answer.body}")
     order = stage.api.get(f"/api/orders/{answer.body['intents'][0]['id']}")
     acked = next(event["ts"] for event in order["events"] if event["event"] == "order.acked")
-    time.sleep(0.15)  # below the ten orders a second that the broker allows
+    _wait_closed(stage, answer.body["correlation_id"])
     return (datetime.fromisoformat(acked) - asked).total_seconds() * 1000, took
+
+
+def _wait_closed(stage: Stage, correlation_id: str) -> None:
+    """One order at a time, as a person trades: the next one is asked for when this one's story has ended."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if stage.api.get(f"/api/traces/{correlation_id}")["status"] == "closed":
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"{correlation_id} did not close")
 
 
 def _exchange(stage: Stage) -> list[float]:

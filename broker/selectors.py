@@ -41,6 +41,11 @@ def owned_connection(user: User, connection_id: str | UUID) -> BrokerConnection:
     return found
 
 
+def lock_account(connection_id: UUID) -> None:
+    """Holds the connection's row until the end of the transaction: whatever else takes it waits."""
+    BrokerConnection.objects.select_for_update(no_key=True).values_list("pk").get(pk=connection_id)
+
+
 def all_instruments(connection: BrokerConnection) -> tuple[InstrumentInfo, ...]:
     """The whole master of the connection's market, from memory."""
     return tuple(instruments.infos(instruments.universe_of(connection)).values())

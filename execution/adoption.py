@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db import IntegrityError
+
 from broker.domain import BrokerOrder, Product, Side
 from execution import alarms, days
 from execution.domain import IntentState, IntentView
@@ -32,6 +34,8 @@ from execution.requests import place_of
 from sigmatrader.audit.recording import Recorder, recording
 from sigmatrader.audit.services import close_fingerprint
 
+_MOST_LOOKUPS = 32_767
+
 
 def apply_book(intent: OrderIntent, orders: Sequence[BrokerOrder], *, now: datetime) -> None:
     """Says what a complete, valid book says of this intent and stores it. Idempotent."""
@@ -39,7 +43,10 @@ def apply_book(intent: OrderIntent, orders: Sequence[BrokerOrder], *, now: datet
     if match.kind is MatchKind.DUPLICATE:
         alarms.duplicate_tag(intent, match.rows, now=now)
     elif match.order is not None:
-        _follow(intent, match, now=now)
+        try:
+            _follow(intent, match, now=now)
+        except IntegrityError:  # the row is another intent's already: it bears the tags of both
+            alarms.duplicate_tag(intent, match.rows, now=now)
     elif intent.state == IntentState.AMBIGUOUS.value:
         _miss(intent, len(orders), now=now)
 
@@ -91,7 +98,7 @@ def _store(row: OrderIntent, order: BrokerOrder, seen: Observation, *, now: date
     row.broker_order_id = row.broker_order_id or seen.broker_order_id
     row.status_message = order.status_message[:500]
     row.acked_at = row.acked_at or now
-    row.lookups = 1 if adopted else row.lookups + 1
+    row.lookups = 1 if adopted else _counted(row)
     row.next_check_at = None if seen.state.is_terminal else next_poll(row.lookups, working_since=row.acked_at, now=now)
     row.updated_at = now
     row.save()
@@ -145,7 +152,12 @@ def _locked(intent: OrderIntent) -> OrderIntent:
 def _next_look(intent: OrderIntent, *, now: datetime) -> None:
     since = intent.acked_at or intent.created_at
     due = next_poll(intent.lookups + 1, working_since=since, now=now)
-    OrderIntent.objects.filter(pk=intent.pk, state=intent.state).update(next_check_at=due, lookups=intent.lookups + 1)
+    OrderIntent.objects.filter(pk=intent.pk, state=intent.state).update(next_check_at=due, lookups=_counted(intent))
+
+
+def _counted(row: OrderIntent) -> int:
+    """One look more, as far as the column counts: an order that rests for days is looked at often."""
+    return min(row.lookups + 1, _MOST_LOOKUPS)
 
 
 def _miss(intent: OrderIntent, rows_read: int, *, now: datetime) -> None:

@@ -12,15 +12,16 @@ from typing import Protocol
 from django.conf import settings
 
 from broker.factory import require_available
+from broker.selectors import lock_account
 from execution import completion, door, faults, follower, gathering, reconciler
-from execution.domain import AuthorizationKind, CardState, Origin, PlanDocument
+from execution.domain import AuthorizationKind, CardState, IntentState, Origin, PlanDocument
 from execution.faults import FaultPoint
 from execution.gathering import MarketView
 from execution.intents import prepare
 from execution.models import ActionCard, Authorization, OrderCommand, OrderIntent, TradePlan
 from execution.shapes import card_shape
 from execution.translation import order_requests, plan_from_json
-from risk.domain import Actor, Decision, TradingStateName
+from risk.domain import Actor, Decision, RequestKind, TradingStateName
 from risk.models import RiskDecision
 from risk.selectors import trading_state_for
 from risk.services import decide
@@ -63,28 +64,34 @@ def owned_card(card_id: uuid.UUID | str, user: User) -> ActionCard:
 
 
 def approve_card(
-    card_id: uuid.UUID | str, *, user: User, content_hash: str, now: datetime, claim: Claim | None = None
+    card_or_id: ActionCard | uuid.UUID | str,
+    *,
+    user: User,
+    content_hash: str,
+    now: datetime,
+    claim: Claim | None = None,
 ) -> Approval:
-    """Authorises exactly the content the trader saw, then sends it.
+    """Authorises exactly the content the trader saw, then sends it. A card given whole was read just now.
 
     Fresh prices and books are read and judged once more; approval, decision and intents commit together and the send
     comes after that commit. Raises Problem 404, or 409 NOT_APPROVED, CARD_STALE, CARD_EXPIRED, ALREADY_DECIDED,
     TRADING_HALTED, RISK_DENIED, FEATURE_DISABLED: nothing was sent then.
     """
-    card = owned_card(card_id, user)
+    card = card_or_id if isinstance(card_or_id, ActionCard) else owned_card(card_or_id, user)
+    if card.owner_id != user.pk:
+        raise not_found("card")
     _require_open(card, content_hash, now=now)
     _require_execution_on(card, now=now)
-    reconciler.ensure_reconciled(card.connection, now=now)
     plan = _plan_of(card)
     document = plan_from_json(plan.document)
-    view = gathering.look(card.connection, {leg.symbol for leg in document.legs}, now=now)
+    view = _look(card, document, now=now)
     _require_price(card, document, view)
     try:
         approval, decision = _authorize(card, plan, document, view, user=user, claim=claim)
     except _LostRace:
-        raise _already_decided(owned_card(card_id, user)) from None
-    if not decision.allowed:
-        raise _denied(owned_card(card_id, user), decision)
+        raise _already_decided(owned_card(card.id, user)) from None
+    if not (decision.allowed or _only_cancels(document)):
+        raise _denied(owned_card(card.id, user), decision)
     return send(approval)
 
 
@@ -95,8 +102,11 @@ def send(approval: Approval) -> Approval:
         door.send_intent(intent.id)
     for command in approval.commands:
         door.send_command(command.id)
-    completion.settle_card(approval.card.id)
     follower.watch(approval.card.connection_id)
+    done = current(approval)
+    if not done.commands and all(IntentState(intent.state).is_in_flight for intent in done.intents):
+        return done  # the usual case: the broker has it, and the follower sees to the rest
+    completion.settle_card(approval.card.id)
     return current(approval)
 
 
@@ -139,6 +149,15 @@ def expire_card(card: ActionCard, *, now: datetime) -> bool:
     return True
 
 
+def _look(card: ActionCard, document: PlanDocument, *, now: datetime) -> MarketView:
+    """Books and prices read now, once the account is reconciled; a cancel waits for neither (FAULTS 0.7)."""
+    symbols = {leg.symbol for leg in document.legs}
+    if _only_cancels(document):
+        return gathering.stored_look(card.connection, symbols, now=now)
+    reconciler.ensure_reconciled(card.connection, now=now)
+    return gathering.look(card.connection, symbols, now=now)
+
+
 def _authorize(
     card: ActionCard,
     plan: TradePlan,
@@ -148,20 +167,19 @@ def _authorize(
     user: User,
     claim: Claim | None,
 ) -> tuple[Approval, Decision]:
-    actor = ACTORS[Origin(plan.origin)]
-    book = gathering.book_for(
-        view, actor=actor, margin_by_leg=document.margin_by_leg, orders=order_requests(document)
-    )
-    now = view.now
+    actor, orders, now = ACTORS[Origin(plan.origin)], order_requests(document), view.now
     with recording(now) as record:
+        lock_account(card.connection_id)  # one approval of an account at a time: each counts the one before it
+        book = gathering.book_for(view, actor=actor, margin_by_leg=document.margin_by_leg, orders=orders)
         row, decision = decide(
-            order_requests(document), book=book, owner=str(card.owner_id), correlation_id=card.correlation_id,
+            orders, book=book, owner=str(card.owner_id), correlation_id=card.correlation_id,
             plan_id=str(plan.id), content_hash=plan.content_hash, now=now,
         )  # fmt: skip
-        target = CardState.APPROVED if decision.allowed else CardState.DENIED
+        allowed = decision.allowed or _only_cancels(document)
+        target = CardState.APPROVED if allowed else CardState.DENIED
         if not _move(card, target, now=now, by=user.get_username(), unexpired=True):
             raise _LostRace
-        if not decision.allowed:
+        if not allowed:
             _record_denial(record, card, row)
             return Approval(card, (), ()), decision
         authorization = grant(record, plan, row, kind=AuthorizationKind.APPROVE, actor=user.get_username(), now=now,
@@ -226,18 +244,20 @@ def _require_open(card: ActionCard, content_hash: str, *, now: datetime) -> None
 
 def _require_execution_on(card: ActionCard, *, now: datetime) -> None:
     plan = _plan_of(card)
+    require_available(card.connection.kind)
+    if _only_cancels(plan_from_json(plan.document)):
+        return  # no flag, trading state or active connection holds a cancel back (FAULTS 0.7)
     if Origin(plan.origin) in (Origin.ASSISTANT, Origin.MONITOR):
         require_flag(Flag.AI_EXECUTION_ENABLED)
-    require_available(card.connection.kind)
     if not card.connection.is_active:
         raise conflict("CONNECTION_INACTIVE", "This card was made for a connection that is no longer the active one.")
     state, reason = trading_state_for(card.connection.account, now=now)
-    if state is TradingStateName.HALTED and not _only_cancels(plan):
+    if state is TradingStateName.HALTED:
         raise conflict("TRADING_HALTED", f"Trading is halted: {reason or 'kill switch'}. Release it first.")
 
 
-def _only_cancels(plan: TradePlan) -> bool:
-    return all(leg.action.value == "cancel" for leg in plan_from_json(plan.document).legs)
+def _only_cancels(document: PlanDocument) -> bool:
+    return all(leg.action is RequestKind.CANCEL for leg in document.legs)
 
 
 def _require_price(card: ActionCard, document: PlanDocument, view: MarketView) -> None:

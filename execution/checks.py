@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from broker.factory import require_available
 from broker.models import BrokerConnection
@@ -23,6 +24,7 @@ from sigmatrader.accounts.vocabulary import Flag
 from sigmatrader.audit import canonical
 from sigmatrader.audit.api.problems import Problem
 
+_LEG_FIELDS = ("symbol", "side", "quantity", "order_type", "product", "validity", "variety")
 _STRICTNESS = {TradingStateName.ACTIVE: 0, TradingStateName.REDUCING: 1, TradingStateName.HALTED: 2}
 
 
@@ -47,6 +49,7 @@ def intent_refusal(intent: OrderIntent, *, now: datetime) -> Refusal | None:
         return Refusal(IntentEvent.EXPIRED, "CARD_EXPIRED", "The approval's time was over before the order was sent.")
     return (
         _content_refusal(intent.plan, authorization)
+        or _leg_refusal(intent)
         or _decision_refusal(authorization.decision, intent.plan)
         or _flag_refusal(intent)
         or _connection_refusal(intent)
@@ -67,12 +70,22 @@ def command_refusal(command: OrderCommand, *, now: datetime) -> Refusal | None:
     state, reason = trading_state_for(command.connection.account, now=now)
     if _STRICTNESS[state] > _STRICTNESS[_judged_state(authorization.decision)]:
         return _denied(f"TRADING_{state.value}", f"Trading was set to {state.value} after the approval: {reason}")
-    return _decision_refusal(authorization.decision, plan) or _plan_flag_refusal(plan)
+    return _decision_refusal(authorization.decision, plan) or _plan_flag_refusal(plan) or _connection_refusal(command)
 
 
 def _content_refusal(plan: TradePlan, authorization: Authorization) -> Refusal | None:
     if not plan.content_hash == authorization.content_hash == canonical.text_digest(plan.document):
         return _denied("APPROVAL_STALE", "What was approved is not what would be sent.")
+    return None
+
+
+def _leg_refusal(intent: OrderIntent) -> Refusal | None:
+    """The row that would be sent, field by field, against the leg that was approved."""
+    leg = next(leg for leg in json.loads(intent.plan.document)["legs"] if leg["n"] == intent.leg_n)
+    prices = [None if leg[name] is None else Decimal(leg[name]) for name in ("limit_price", "trigger_price")]
+    approved = [leg[name] for name in _LEG_FIELDS] + prices
+    if approved != [getattr(intent, name) for name in (*_LEG_FIELDS, "limit_price", "trigger_price")]:
+        return _denied("APPROVAL_STALE", "The order is no longer the leg that was approved.")
     return None
 
 
@@ -95,8 +108,8 @@ def _plan_flag_refusal(plan: TradePlan) -> Refusal | None:
     return None
 
 
-def _connection_refusal(intent: OrderIntent) -> Refusal | None:
-    connection = intent.connection
+def _connection_refusal(row: OrderIntent | OrderCommand) -> Refusal | None:
+    connection = row.connection
     unusable = _kind_refusal(connection)
     if unusable is not None:
         return unusable
@@ -143,6 +156,8 @@ def _inputs(decision: RiskDecision) -> Inputs:
 
 
 def _dependency_refusal(intent: OrderIntent) -> Refusal | None:
+    if intent.leg_n == 1:
+        return None
     leg = next(leg for leg in plan_from_json(intent.plan.document).legs if leg.n == intent.leg_n)
     if leg.depends_on is None:
         return None

@@ -13,6 +13,7 @@ from broker.models import BrokerConnection
 from execution import reconciler
 from execution.domain import CardState, CommandState, IntentState
 from execution.models import ActionCard, Authorization, OrderCommand, OrderIntent, ReconciliationRun
+from execution.reconciliation import RunStatus
 from execution.recovery_rules import (
     LegResult,
     card_state,
@@ -23,6 +24,9 @@ from execution.recovery_rules import (
 from sigmatrader.audit.models import TraceClosing
 from sigmatrader.audit.recording import recording
 from sigmatrader.audit.vocabulary import TraceOutcome
+
+_AT_ONCE = 200
+_MOVING = tuple(state.value for state in IntentState if state.is_in_flight)
 
 
 def settle_card(card_id: uuid.UUID, *, now: datetime | None = None) -> None:
@@ -65,7 +69,9 @@ def settle(authorization: Authorization, *, now: datetime) -> None:
 
 
 def _settle_each(rows: QuerySet[Authorization], *, now: datetime) -> int:
-    found = list(rows.select_related("plan__connection__owner").order_by("created_at")[:200])
+    moving = Exists(OrderIntent.objects.filter(authorization=OuterRef("pk"), state__in=_MOVING))
+    ready_first = rows.annotate(moving=moving).order_by("moving", "created_at")  # long-resting orders hold up nobody
+    found = list(ready_first.select_related("plan__connection__owner")[:_AT_ONCE])
     for authorization in found:
         settle(authorization, now=now)
     return len(found)
@@ -122,7 +128,7 @@ def _finish(
         return
     run = None
     if any(intent.attempts for intent in intents) or any(command.fence for command in commands):
-        changed = max((row.updated_at for row in (*intents, *commands)), default=now)
+        changed = max([row.updated_at for row in intents] + [row.updated_at for row in commands])
         run = _compare_once(authorization, since=changed, now=now)
     with recording(now) as record:
         Authorization.objects.select_for_update(no_key=True).get(pk=authorization.pk)
@@ -161,7 +167,7 @@ def _explain(
         found = "no differences" if run.delta_count == 0 else f"{run.delta_count} differences"
         words.append(
             f"Reconciled with the broker's books: {found}."
-            if run.status != "skipped"
+            if run.status not in (reconciler.FAILED, RunStatus.SKIPPED.value)
             else f"Not reconciled: {run.note}"
         )
     return " ".join(words) or outcome.value

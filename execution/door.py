@@ -33,10 +33,13 @@ from execution.models import ActionCard, OrderCommand, OrderIntent
 from execution.recovery_rules import SEND_LEASE_S, SENDING_MAX_AGE_S
 from execution.requests import modify_of, place_of
 from sigmatrader.accounts import rate
-from sigmatrader.audit.api.problems import Problem
 from sigmatrader.audit.recording import Recorder, recording
 
-_LIMITS = ((10, 1), (400, 60), (5_000, 86_400))  # per account: 10/s, 400/min, 5,000/day (kite/FACTS e1)
+_LIMITS = (
+    rate.Window(10, 1),
+    rate.Window(400, 60),
+    rate.Window(5_000, 86_400),
+)  # per account: 10/s, 400/min, 5,000/day (kite/FACTS e1)
 _READY = (IntentState.PREPARED.value,)
 _AT_BROKER = (
     IntentState.SENDING.value, IntentState.AMBIGUOUS.value, IntentState.ACKED.value, IntentState.WORKING.value,
@@ -61,11 +64,10 @@ def send_intent(intent_id: uuid.UUID, *, retry: bool = False) -> OrderIntent:
     Whoever loses the claim gets the row as it is. ``retry`` is a person's press on a NOT_SENT leg inside the approval's
     expiry. Never raises for what the broker does: the outcome is the row's state.
     """
-    intent = _load_intent(intent_id)
-    if not _take_token(intent):
-        return intent
-    ticket = _claim_intent(intent, retry=retry)
-    intent = _load_intent(intent_id)
+    connection_id = OrderIntent.objects.values_list("connection_id", flat=True).get(pk=intent_id)
+    if not _take_token(OrderIntent, intent_id, connection_id):
+        return _load_intent(intent_id)
+    intent, ticket = _claim_intent(intent_id, retry=retry)
     if ticket is None:
         return intent
     faults.reach(FaultPoint.SENDING)
@@ -80,7 +82,7 @@ def send_intent(intent_id: uuid.UUID, *, retry: bool = False) -> OrderIntent:
 def send_command(command_id: uuid.UUID) -> OrderCommand:
     """Sends one modify or cancel at most once and records the outcome. Never raises for what the broker does."""
     command = _load_command(command_id)
-    if not _take_token(command):
+    if not _take_token(OrderCommand, command_id, command.connection_id):
         return command
     ticket = _claim_command(command)
     command = _load_command(command_id)
@@ -125,34 +127,32 @@ def _settle_command(command: OrderCommand, ticket: _Ticket, call: Callable[[], s
         outcomes.command_moved(command, ticket.fence, CommandEvent.ACKED, "", now=timezone.now())
 
 
-def _take_token(row: OrderIntent | OrderCommand) -> bool:
+def _take_token(model: type[OrderIntent] | type[OrderCommand], pk: uuid.UUID, connection_id: uuid.UUID) -> bool:
     """Takes the rate tokens before SENDING, so that nobody waits inside it (FAULTS A37)."""
     now = timezone.now()
-    try:
-        for limit, window_s in _LIMITS:
-            rate.hit(f"orders:{row.connection_id}:{window_s}", limit=limit, window_s=window_s, now=now)
-    except Problem:
-        outcomes.throttled(row, now=now)
-        return False
-    return True
+    if rate.hit_all(f"orders:{connection_id}", _LIMITS, now=now):
+        return True
+    outcomes.throttled(model, pk, now=now)
+    return False
 
 
-def _claim_intent(intent: OrderIntent, *, retry: bool) -> _Ticket | None:
+def _claim_intent(intent_id: uuid.UUID, *, retry: bool) -> tuple[OrderIntent, _Ticket | None]:
+    """The row as it stands after the claim, and the ticket if this call won it."""
     now = timezone.now()
     ready = (*_READY, IntentState.NOT_SENT.value) if retry else _READY
     with recording(now) as record:
         row = OrderIntent.objects.select_for_update(of=("self",), no_key=True).select_related(
             "plan", "authorization__decision", "connection", "owner"
-        ).get(pk=intent.pk)  # fmt: skip
+        ).get(pk=intent_id)  # fmt: skip
         if row.state not in ready:
             record.event(row.correlation_id, "task.duplicate_ignored", {"intent": row.id, "state": row.state})
-            return None
+            return row, None
         refusal = intent_refusal(row, now=now)
         if refusal is not None:
             _refuse(record, row, refusal, now=now)
-            return None
+            return row, None
         fence = _to_sending(record, row, now=now)
-    return _Ticket(fence=fence, committed=time.monotonic())
+    return row, _Ticket(fence=fence, committed=time.monotonic())
 
 
 def _to_sending(record: Recorder, row: OrderIntent, *, now: datetime) -> int:

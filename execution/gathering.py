@@ -23,9 +23,17 @@ from execution import days
 from execution.domain import IntentState
 from execution.models import OrderCommand, OrderIntent
 from risk.domain import Actor, Book, Counters, OrderRequest, RequestKind
+from risk.policy import Limits, default_policy
 from risk.selectors import active_policy, trading_state_for
+from sigmatrader.audit.api.problems import Problem
 from sigmatrader.audit.models import Snapshot
 
+_UNDER_WAY = tuple(
+    state.value
+    for state in (
+        IntentState.PREPARED, IntentState.SENDING, IntentState.AMBIGUOUS, IntentState.ACKED, IntentState.WORKING,
+    )
+)  # fmt: skip
 _NOT_WORKING = frozenset({BrokerOrderStatus.COMPLETE, BrokerOrderStatus.CANCELLED, BrokerOrderStatus.REJECTED})
 
 
@@ -104,7 +112,7 @@ def book_for(
         quotes=view.quotes,
         holdings=books.holdings if books else None,
         positions=books.positions_net if books else None,
-        open_orders=_open_orders(books),
+        open_orders=_open_orders(view),
         margins=books.margins if books else None,
         books_as_of=books.as_of if books else None,
         margin_required=margin_by_leg,
@@ -114,7 +122,7 @@ def book_for(
 
 def counters_of(connection: BrokerConnection, *, now: datetime, orders: Sequence[OrderRequest] = ()) -> Counters:
     """What was already sent, counted in the database: attempts as well as successes."""
-    limits = active_policy().limits
+    limits = _limits()
     today = days.day_start(now)
     sent = Q(attempts__gt=0)
     rejected_since = now - timedelta(seconds=limits.rejects_window_s)
@@ -139,6 +147,14 @@ def counters_of(connection: BrokerConnection, *, now: datetime, orders: Sequence
         unconfirmed=counts["unconfirmed"],
         same_order_recent=_same_recent(recent.filter(sent), orders, since=duplicates_since),
     )
+
+
+def _limits() -> Limits:
+    """The policy's; where none can be used the gate denies whatever was counted, and a cancel must not wait for one."""
+    try:
+        return active_policy().limits
+    except Problem:
+        return default_policy().limits
 
 
 def _same_recent(sent: QuerySet[OrderIntent], orders: Sequence[OrderRequest], *, since: datetime) -> int:
@@ -190,10 +206,29 @@ def _quotes(connection: BrokerConnection, symbols: list[str]) -> Mapping[str, Qu
         return {}
 
 
-def _open_orders(books: Books | None) -> tuple[BrokerOrder, ...] | None:
-    if books is None or books.orders is None:
+def _open_orders(view: MarketView) -> tuple[BrokerOrder, ...] | None:
+    """What works at the broker, and what we committed that these books cannot show yet: limits count both."""
+    books, snapshot = view.books, view.snapshot
+    if books is None or books.orders is None or snapshot is None:
         return None
-    return tuple(order for order in books.orders if order.status not in _NOT_WORKING)
+    working = tuple(order for order in books.orders if order.status not in _NOT_WORKING)
+    tags = {tag for order in books.orders for tag in (order.tag, *order.tags)}
+    shown = Q(tag__in=tags) | Q(broker_order_id__in=[order.broker_order_id for order in books.orders])
+    under_way = Q(state__in=_UNDER_WAY) | Q(filled_quantity__gt=0, updated_at__gte=snapshot.taken_at)
+    committed = OrderIntent.objects.filter(under_way, connection=view.connection).exclude(shown)
+    return working + tuple(_as_order(intent) for intent in committed.order_by("created_at", "leg_n"))
+
+
+def _as_order(intent: OrderIntent) -> BrokerOrder:
+    """A committed order as it may stand at the broker: all of it still open."""
+    return BrokerOrder(
+        broker_order_id=intent.broker_order_id or str(intent.id), symbol=intent.symbol, side=intent.side,
+        quantity=intent.quantity, filled_quantity=0, pending_quantity=intent.quantity, cancelled_quantity=0,
+        order_type=intent.order_type, product=intent.product, validity=intent.validity, variety=intent.variety,
+        status=intent.state, price=intent.limit_price or Decimal(0), trigger_price=intent.trigger_price or Decimal(0),
+        average_price=Decimal(0), tag=intent.tag, tags=(intent.tag,), status_message="", placed_at=intent.created_at,
+        updated_at=intent.updated_at,
+    )  # fmt: skip
 
 
 def _market(connection: BrokerConnection, *, now: datetime) -> MarketState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Q
@@ -29,7 +30,6 @@ def symbols_of(intent: TradeIntent, connection: BrokerConnection) -> set[str]:
 def plan_inputs(view: MarketView, intent: TradeIntent) -> PlanInputs:
     """Everything ``translate`` may look at."""
     books = view.books
-    policy = active_policy()
     return PlanInputs(
         now=view.now,
         connection=view.connection.account,
@@ -40,18 +40,21 @@ def plan_inputs(view: MarketView, intent: TradeIntent) -> PlanInputs:
         positions=books.positions_net if books else None,
         open_orders=books.orders if books else None,
         margins=books.margins if books else None,
-        margin=_Margins(policy, view.instruments),
+        margin=_Margins(view.instruments),
         orders=_views(intent.order_ids, view.connection),
         expiry=Expiry(limit_s=settings.CARD_EXPIRY_S["limit"], market_s=settings.CARD_EXPIRY_S["market"]),
     )
 
 
 class _Margins:
-    """The policy's margin rule for legs."""
+    """The policy's margin rule for legs. A cancel has none to work out, so it never asks for the policy."""
 
-    def __init__(self, policy: Policy, instruments: Mapping[str, InstrumentInfo]) -> None:
-        self._policy = policy
+    def __init__(self, instruments: Mapping[str, InstrumentInfo]) -> None:
         self._instruments = instruments
+
+    @cached_property
+    def _policy(self) -> Policy:
+        return active_policy()
 
     def __call__(self, leg: Leg, *, price: Decimal, charges: Decimal, held: int) -> Decimal:
         return leg_margin(

@@ -32,7 +32,7 @@ def _intent(record: Recorder, authorization: Authorization, leg: Leg, *, now: da
     intent_id = uuid.uuid4()
     price = leg.limit_price if leg.limit_price is not None else leg.trigger_price
     intent = OrderIntent.objects.create(
-        id=intent_id, owner=plan.owner, connection=plan.connection, plan=plan, authorization=authorization,
+        id=intent_id, owner_id=plan.owner_id, connection_id=plan.connection_id, plan=plan, authorization=authorization,
         correlation_id=plan.correlation_id, leg_n=leg.n, origin=plan.origin,
         client_order_id=f"{str(plan.id).replace('-', '')}-{leg.n}",
         tag=tag_for(intent_id, settings.SECRET_KEY.encode()),
@@ -52,11 +52,11 @@ def _intent(record: Recorder, authorization: Authorization, leg: Leg, *, now: da
 
 def _command(record: Recorder, authorization: Authorization, leg: Leg, *, now: datetime) -> OrderCommand:
     plan = authorization.plan
-    order = Order.objects.filter(Q(intent_id=leg.target) | Q(pk=leg.target), connection=plan.connection).first()
+    order = Order.objects.filter(Q(intent_id=leg.target) | Q(pk=leg.target), connection_id=plan.connection_id).first()
     if order is None:
         raise conflict("ORDER_NOT_FOUND", "The order to change is not in the broker's book as we last read it.")
     command = OrderCommand.objects.create(
-        connection=plan.connection, order=order, authorization=authorization, correlation_id=plan.correlation_id,
+        connection_id=plan.connection_id, order=order, authorization=authorization, correlation_id=plan.correlation_id,
         kind=leg.action.value, leg_n=leg.n, changes=_changes(leg), state=CommandState.PREPARED.value,
         next_check_at=now, created_at=now, updated_at=now,
     )  # fmt: skip

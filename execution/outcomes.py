@@ -5,17 +5,19 @@ A holder that was fenced off meanwhile writes nothing but the hint: an ack that 
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 from broker.models import BrokerConnection
 from broker.ports import BrokerAuthExpired, BrokerError
+from execution import alarms
 from execution.commands import CommandEvent, apply_command
 from execution.domain import CommandState, IntentState
-from execution.lifecycle import IntentEvent, apply, can
+from execution.lifecycle import IntentEvent, apply, can, is_late
 from execution.models import Order, OrderCommand, OrderIntent
 from execution.recovery_rules import next_lookup
 from sigmatrader.audit.recording import Recorder, recording
-from sigmatrader.audit.services import raise_exception
+from sigmatrader.audit.services import close_fingerprint, raise_exception
 from sigmatrader.audit.vocabulary import ExceptionCode, Severity
 
 FIRST_POLL_S = 0.1
@@ -40,6 +42,16 @@ def acked(intent: OrderIntent, fence: int, broker_order_id: str, *, now: datetim
         _first_row(row, now=now)
         data = {"intent": row.id, "from": before, "to": row.state, "broker_order_id": broker_order_id}
         record.event(row.correlation_id, "order.acked", data)
+        if event is IntentEvent.FOUND:
+            _came_late(row, IntentState(before), now=now)
+
+
+def _came_late(row: OrderIntent, before: IntentState, *, now: datetime) -> None:
+    """The answer of a sender that was given up settles what was looked up, and contradicts a verdict (FAULTS A8)."""
+    note = "Its answer came late."
+    close_fingerprint(fingerprint=placement_fingerprint(row), note=note, actor="recovery", now=now)
+    if is_late(before):
+        alarms.late_arrival(row, now=now)
 
 
 def unknown(intent: OrderIntent, fence: int, text: str, *, now: datetime) -> None:
@@ -117,11 +129,13 @@ def fenced(intent: OrderIntent, *, now: datetime) -> None:
         record.event(row.correlation_id, "egress.fenced", {"intent": row.id, "state": row.state, "fence": row.fence})
 
 
-def throttled(row: OrderIntent | OrderCommand, *, now: datetime) -> None:
+def throttled(model: type[OrderIntent] | type[OrderCommand], pk: uuid.UUID, *, now: datetime) -> None:
     """The rate budget is spent: it stays prepared and the sweep tries again while the approval lasts."""
     with recording(now) as record:
-        type(row)._default_manager.filter(pk=row.pk).update(next_check_at=now + timedelta(seconds=1))
-        record.event(row.correlation_id, "egress.throttled", {"subject": row.id})
+        rows = model._default_manager.filter(pk=pk)
+        rows.update(next_check_at=now + timedelta(seconds=1))
+        for correlation_id in rows.values_list("correlation_id", flat=True):
+            record.event(correlation_id, "egress.throttled", {"subject": pk})
 
 
 def command_moved(command: OrderCommand, fence: int, event: CommandEvent, text: str, *, now: datetime) -> None:
@@ -163,20 +177,18 @@ def _move(record: Recorder, row: OrderIntent, event: IntentEvent, word: str, *, 
 
 
 def _first_row(row: OrderIntent, *, now: datetime) -> None:
-    Order.objects.get_or_create(
-        connection=row.connection, broker_order_id=row.broker_order_id,
-        defaults={
-            "owner": row.owner, "intent": row, "symbol": row.symbol, "side": row.side, "quantity": row.quantity,
-            "order_type": row.order_type, "limit_price": row.limit_price, "trigger_price": row.trigger_price,
-            "product": row.product, "validity": row.validity, "variety": row.variety, "status": _ACK_STATUS,
-            "tag": row.tag, "placed_at": now, "first_seen": now, "last_read": now,
-        },
+    """The order's row in our copy of the book; one that a read has already brought stays as it is."""
+    order = Order(
+        connection_id=row.connection_id, broker_order_id=row.broker_order_id, owner_id=row.owner_id, intent=row,
+        symbol=row.symbol, side=row.side, quantity=row.quantity, order_type=row.order_type,
+        limit_price=row.limit_price, trigger_price=row.trigger_price, product=row.product, validity=row.validity,
+        variety=row.variety, status=_ACK_STATUS, tag=row.tag, placed_at=now, first_seen=now, last_read=now,
     )  # fmt: skip
+    Order.objects.bulk_create([order], ignore_conflicts=True)
 
 
 def _lock(intent: OrderIntent) -> OrderIntent:
-    rows = OrderIntent.objects.select_for_update(of=("self",), no_key=True).select_related("connection", "owner")
-    return rows.get(pk=intent.pk)
+    return OrderIntent.objects.select_for_update(of=("self",), no_key=True).get(pk=intent.pk)
 
 
 def _mine(row: OrderIntent, fence: int) -> bool:

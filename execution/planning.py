@@ -49,9 +49,7 @@ def preview(intent: TradeIntent, *, connection: BrokerConnection, actor: Actor, 
     """What would happen. Reads, judges, stores nothing. Raises NotTranslatable."""
     view = gathering.look(connection, symbols_of(intent, connection), now=now)
     document = translate(intent, inputs=plan_inputs(view, intent))
-    book = gathering.book_for(
-        view, actor=actor, margin_by_leg=document.margin_by_leg, orders=order_requests(document)
-    )
+    book = gathering.book_for(view, actor=actor, margin_by_leg=document.margin_by_leg, orders=order_requests(document))
     decision = gate.evaluate(order_requests(document), book=book, policy=active_policy(), now=now)
     return Preview(document=document, decision=decision)
 
@@ -78,9 +76,7 @@ def make_plan(
     asked = Asked(user, connection, origin, correlation_id, actor, client_correlation_id)
     view = gathering.look(connection, symbols_of(intent, connection), now=now)
     document = translate(intent, inputs=plan_inputs(view, intent))
-    book = gathering.book_for(
-        view, actor=actor, margin_by_leg=document.margin_by_leg, orders=order_requests(document)
-    )
+    book = gathering.book_for(view, actor=actor, margin_by_leg=document.margin_by_leg, orders=order_requests(document))
     with recording(now) as record:
         open_trace(record, asked, kind=intent.kind.value, message=intent.text)
         plan = TradePlan(
@@ -182,3 +178,5 @@ def _supersede(record: Recorder, old: ActionCard | None, new: ActionCard, *, now
         ActionCard.objects.filter(pk=new.pk).update(supersedes=old)
         new.supersedes = old
         record.event(old.correlation_id, "card.superseded", {"card": old.id, "by": new.id})
+        if old.state == CardState.OPEN.value:  # the story of one that ran out has ended already
+            record.close(old.correlation_id, TraceOutcome.DECLINED, "Another card took its place. Nothing was sent.")

@@ -72,8 +72,9 @@ def read(connection: BrokerConnection, intents: Sequence[OrderIntent], *, now: d
         reader = factory.reader_for(connection)
         orders = reader.orders()
         trades = reader.trades() if _has_new_fills(connection, orders) else ()
-    except BrokerAuthExpired:
+    except BrokerAuthExpired as exc:
         outcomes.require_login(connection, owner=str(connection.owner_id), now=now)
+        _postpone(intents, str(exc), now=now)
         return None
     except (BrokerError, Problem) as exc:
         _postpone(intents, str(exc), now=now)

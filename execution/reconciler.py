@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils import timezone
 
 from broker.domain import Books
 from broker.models import BrokerConnection
@@ -28,15 +29,21 @@ from sigmatrader.audit.api.problems import Problem
 from sigmatrader.audit.ids import new_correlation_id
 from sigmatrader.audit.models import ExceptionRecord, Snapshot
 from sigmatrader.audit.recording import Recorder, recording
-from sigmatrader.audit.services import fingerprint_digest, raise_exception, resolve_exception
+from sigmatrader.audit.services import fingerprint_digest, raise_exception, resolve_if_open
 from sigmatrader.audit.vocabulary import ExceptionCode, TraceOutcome
 
 FAILED = "failed"
+_STARTED = timezone.now()  # of this process: books compared before it may have moved while nobody looked
 
 
 def ensure_reconciled(connection: BrokerConnection, *, now: datetime) -> None:
-    """No execution before one account reconciliation has run. Raises Problem 503 NOT_RECONCILED if it cannot."""
+    """No execution before one account reconciliation has run since this process started, and of late.
+
+    Raises Problem 503 NOT_RECONCILED if it cannot.
+    """
     fresh = now - timedelta(seconds=settings.RECONCILIATION_AGE_S)
+    if settings.RECONCILE_AFTER_START:
+        fresh = max(fresh, _STARTED)
     done = ReconciliationRun.objects.filter(connection=connection, finished_at__gte=fresh).exclude(
         status__in=[FAILED, RunStatus.SKIPPED.value]
     )
@@ -133,9 +140,9 @@ def _compare(
     connection: BrokerConnection, books: Books, opening: LedgerOpening | None, strangers: set[str], *, now: datetime
 ) -> Report:
     taken_over = Q(recorded_at=opening.ts) if opening else Q()  # in the books that were taken over
-    booked = Fill.objects.filter(
-        Q(ledger_entry__isnull=False) | taken_over, connection=connection
-    ).values_list("trade_id", flat=True)
+    booked = Fill.objects.filter(Q(ledger_entry__isnull=False) | taken_over, connection=connection).values_list(
+        "trade_id", flat=True
+    )
     rows = Order.objects.filter(connection=connection).values_list("broker_order_id", flat=True)
     positions = ledger_positions(connection)
     symbols = {symbol for symbol, _product in positions} | {row.symbol for row in books.positions_net or ()}
@@ -212,7 +219,7 @@ def _resolve_gone(connection: BrokerConnection, standing: set[str], *, now: date
     gone = ExceptionRecord.objects.filter(account=connection.account, type="reconciliation").exclude(status="resolved")
     gone = gone.exclude(code=ExceptionCode.ORPHAN_TAGGED_ORDER.value)  # known from then on, and still unexplained
     for exception in gone.exclude(fingerprint__in=standing):
-        resolve_exception(exception=exception, actor="reconciler", note="The difference is gone.", now=now)
+        resolve_if_open(exception=exception, actor="reconciler", note="The difference is gone.", now=now)
 
 
 def _code_of(delta: Delta) -> ExceptionCode:

@@ -14,11 +14,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from broker.models import BrokerConnection
-from execution import alarms, approval, completion, days, door, outcomes, poller
+from execution import alarms, approval, completion, days, door, outcomes, poller, reconciler
 from execution.commands import CommandEvent
 from execution.domain import CardState, CommandState, IntentState
 from execution.lifecycle import IntentEvent, apply
 from execution.models import ActionCard, OrderCommand, OrderIntent
+from sigmatrader.audit.api.problems import Problem
 from sigmatrader.audit.recording import recording
 
 RESUME_AFTER_S = 2.0  # whoever took the approval sends at once; after this the sweep does it
@@ -43,8 +44,8 @@ def sweep(*, now: datetime | None = None, settle_now: bool = False) -> SweepRepo
     now = now or timezone.now()
     report = SweepReport()
     report.made_ambiguous = _give_up_leases(now)
-    report.resumed = _resume(now)
     _poll(report, now=now, everything=settle_now)
+    report.resumed = _resume(now)
     report.unresolved = _close_the_day(now)
     report.cards_expired = _expire_cards(now)
     report.cards_settled = completion.settle_all(now=now)
@@ -75,14 +76,29 @@ def _resume(now: datetime) -> int:
     """What was committed and never sent goes through the door again, which checks everything anew (FAULTS A2)."""
     before = now - timedelta(seconds=RESUME_AFTER_S)
     due = Q(state=IntentState.PREPARED.value, updated_at__lt=before)
-    ids = list(OrderIntent.objects.filter(due).order_by("created_at", "leg_n").values_list("id", flat=True)[:200])
-    for intent_id in ids:
-        _note_resume(intent_id, now=now)
-        door.send_intent(intent_id)
-    commands = OrderCommand.objects.filter(state=CommandState.PREPARED.value, updated_at__lt=before)
-    for command in list(commands[:200]):
-        door.send_command(command.id)
-    return len(ids)
+    related = ("connection__owner", "authorization")
+    found = list(OrderIntent.objects.filter(due).select_related(*related).order_by("created_at", "leg_n")[:200])
+    intents = [intent for intent in found if _may_resume(intent, now=now)]
+    for intent in intents:
+        _note_resume(intent.id, now=now)
+        door.send_intent(intent.id)
+    waiting = OrderCommand.objects.filter(state=CommandState.PREPARED.value, updated_at__lt=before)
+    commands = list(waiting.select_related(*related).order_by("kind", "created_at")[:200])  # cancels first
+    for command in commands:
+        if command.kind == "cancel" or _may_resume(command, now=now):
+            door.send_command(command.id)
+    return len(intents)
+
+
+def _may_resume(row: OrderIntent | OrderCommand, *, now: datetime) -> bool:
+    """Nothing leaves before the account has been reconciled; what has run out goes to the door to be told so."""
+    if row.authorization.expires_at <= now:
+        return True
+    try:
+        reconciler.ensure_reconciled(row.connection, now=now)
+    except Problem:
+        return False
+    return True
 
 
 def _note_resume(intent_id: uuid.UUID, *, now: datetime) -> None:

@@ -17,7 +17,7 @@ from sigmatrader.audit.vocabulary import TraceOutcome
 
 LOOKUP_SCHEDULE_S: tuple[float, ...] = (0.5, 1, 2, 4, 8, 15, 30, 60, 90, 120, 180)
 SENDING_MAX_AGE_S = 5.0  # a send not begun within this time of its commit is not begun any more (FAULTS 0.7)
-SEND_LEASE_S = 8.0  # a sender silent for that long is looked up, not sent again; its late ack is still taken as a hint
+SEND_LEASE_S = 6.0  # a sender silent for that long is looked up, not sent again; its late ack is still a hint
 POLL_LEASE_S = 8.0  # a poller that died is replaced within 10 s (FAULTS A20)
 # Our clock and the broker's differ, and its times have whole seconds: an order may look that much older than it is.
 CLOCK_TOLERANCE_S = 60.0

@@ -50,8 +50,10 @@ def _traced(action: str, step: Step) -> registry.Remedy:
         exception, now = request.exception, request.now
         connection = BrokerConnection.objects.select_related("owner").get(pk=exception.account)
         cid = request.correlation_id
-        said = step(request, connection)
+        if action == DeltaAction.LOOK_UP.value:
+            poller.poll_connection(connection.id, now=now)  # asks the broker, so outside the transaction below
         with recording(now) as record:
+            said = step(request, connection)
             record.open(
                 cid, kind="remedy", actor=str(request.user), origin="exceptions", account=exception.account,
                 owner=exception.owner,
@@ -66,7 +68,7 @@ def _traced(action: str, step: Step) -> registry.Remedy:
 
 
 def _look_up(request: RemedyRequest, connection: BrokerConnection) -> str:
-    still_open = poller.poll_connection(connection.id, now=request.now)
+    still_open = len(poller.watched(connection.id, now=request.now))
     return f"The order book was read; {still_open} orders are still open."
 
 

@@ -21,7 +21,8 @@ def sweep() -> None:
 def reconcile_all() -> None:
     """Compares what we expect with the broker's books, for every active connection."""
     for connection in recovery.connections_in_use():
-        reconciler.reconcile(connection, trigger="schedule", correlation_id=new_correlation_id(), now=timezone.now())
+        # Reading on a schedule is no action: a run, and exceptions if any, but no story of its own.
+        reconciler.reconcile(connection, trigger="schedule", correlation_id="", now=timezone.now())
 
 
 @shared_task(name="execution.tasks.reconcile_one")

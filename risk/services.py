@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError
@@ -172,11 +172,13 @@ def set_trading_state(
     until: datetime | None = None,
     correlation_id: str = "",
     owner: str = "",
+    before_release: Callable[[], None] | None = None,
 ) -> TradingState:
     """Sets the kill switch of ``scope`` (``global`` or an account), with its trace and SystemEvent.
 
     Pulling needs no reason; releasing, or holding for a shorter time than now, does: Problem 422 REASON_REQUIRED.
-    Whether the person may release is the caller's to check. Raises Problem 422 BAD_RANGE for an ``until`` not after
+    Whether the person may release is the caller's to check: ``before_release`` is called, under the state's lock, when
+    this is a release, and what it raises leaves the state as it is. Raises Problem 422 BAD_RANGE for an ``until`` not after
     ``now``. An id of another story gets the event there; else the change is a story of its own.
     """
     if until is not None and until <= now:
@@ -185,8 +187,11 @@ def set_trading_state(
         TradingState.objects.get_or_create(scope=scope, defaults={"set_at": now, "version": 0})
         row = TradingState.objects.select_for_update().get(scope=scope)
         ends = until if state is not TradingStateName.ACTIVE else None
-        if _loosens(row, state, ends, now=now) and not reason.strip():
-            raise _reason_required()
+        if _loosens(row, state, ends, now=now):
+            if before_release is not None:
+                before_release()
+            if not reason.strip():
+                raise _reason_required()
         before = _in_force(row, now=now)
         row.state, row.until, row.reason, row.set_by, row.set_at = state.value, ends, reason, actor, now
         row.version += 1
@@ -217,9 +222,8 @@ def _in_force(row: TradingState, *, now: datetime) -> TradingStateName:
 
 def _loosens(row: TradingState, state: TradingStateName, until: datetime | None, *, now: datetime) -> bool:
     held = STRICTNESS[_in_force(row, now=now)]
-    if STRICTNESS[state] != held or held == 0:
-        return STRICTNESS[state] < held
-    return until is not None and (row.until is None or until < row.until)
+    ends_sooner = until is not None and (row.until is None or until < row.until)
+    return held > 0 and (STRICTNESS[state] < held or ends_sooner)
 
 
 def _record_state(record: Recorder, row: TradingState, before: TradingStateName, story: str, owner: str) -> None:

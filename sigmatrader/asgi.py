@@ -7,8 +7,10 @@ import threading
 
 from django.core.asgi import get_asgi_application
 
+from sigmatrader.turnstile import Turnstile
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sigmatrader.settings")
-application = get_asgi_application()
+application = Turnstile(get_asgi_application())
 
 from broker import factory  # noqa: E402  # its models need the line above
 

@@ -4,6 +4,8 @@ from our own tables: a fragment that shows none of it costs nothing, and no page
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +24,7 @@ from risk.models import TradingState
 from sigmatrader.accounts.models import User
 from sigmatrader.accounts.selectors import flags
 from sigmatrader.audit.models import ExceptionRecord, Snapshot
+from sigmatrader.audit.selectors import visible
 from sigmatrader.audit.vocabulary import ExceptionStatus, Severity
 from sigmatrader.pages import formats
 from sigmatrader.pages.examples import Example, examples_for
@@ -201,14 +204,23 @@ class Shell:
         return Snapshot.objects.filter(account=row.account).defer("document").first() if row else None
 
     @cached_property
+    def mark(self) -> str:
+        """Changes with anything of the shell that a page standing open must learn of."""
+        trading, exceptions, snapshot = self.trading, self.exceptions, self.snapshot
+        facts = [
+            trading.state, str(trading.set_at), trading.reason, exceptions.count, exceptions.severe, self.open_cards,
+            sorted(self.flags.items()), str(snapshot.pk) if snapshot else "",
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    @cached_property
     def examples(self) -> Sequence[Example]:
         return examples_for(self.connection_row)
 
 
 def open_exceptions(user: User) -> QuerySet[ExceptionRecord]:
-    """The exceptions that wait for ``user``: own ones and those that belong to nobody in particular."""
-    rows = ExceptionRecord.objects.filter(status=ExceptionStatus.OPEN.value)
-    return rows.filter(owner__in=["", str(user.pk)])
+    """The exceptions that wait for ``user``: own ones and, for staff, those that belong to nobody in particular."""
+    return visible(ExceptionRecord.objects.filter(status=ExceptionStatus.OPEN.value), user)
 
 
 def _market_facts(market: MarketState | None) -> MarketFacts | None:

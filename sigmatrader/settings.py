@@ -117,7 +117,8 @@ if _database["ENGINE"].endswith("sqlite3"):
 else:
     _database["TEST"] = {"NAME": f"test_sigmatrader_{env.str('SIGMATRADER_TEST_DB', default='main')}"}
     _database["CONN_HEALTH_CHECKS"] = True
-_database["CONN_MAX_AGE"] = 60
+# Under ASGI every request has a thread of its own: a connection kept for later is never used again, only held open.
+_database["CONN_MAX_AGE"] = 0
 DATABASES = {"default": _database}
 
 # --- people ------------------------------------------------------------------------------------------------------
@@ -186,9 +187,20 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "sigmatrader.api.openapi.add_problems",
+        "sigmatrader.api.openapi.add_pages",
+        "sigmatrader.api.openapi.name_trace_parts",
     ],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
-}
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        name: f"sigmatrader.api.words.{name}"
+        for name in (
+            "BrokerKind", "CardKind", "CardState", "CommandKind", "CommandState", "DecisionOutcome", "DeltaCode",
+            "ExceptionCode", "ExceptionStatus", "IntentKind", "MessageMode", "MessageState", "OrderState", "RunStatus",
+            "ToolMode", "TraceOutcome", "TraceStatus", "TradingState",
+        )
+    },
+}  # fmt: skip
 
 # --- background work ---------------------------------------------------------------------------------------------
 # A fresh checkout needs no queue server: messages are files. docs/operations.md says what a kill -9 costs each
@@ -215,7 +227,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat-schedule")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "execution.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "sweep": {"task": "execution.tasks.sweep", "schedule": 2.0, "options": {"expires": 4}},
     "reconcile": {"task": "execution.tasks.reconcile_all", "schedule": 60.0, "options": {"expires": 60}},
     "anchor": {"task": "sigmatrader.audit.tasks.write_anchor", "schedule": 600.0, "options": {"expires": 600}},
     "verify": {"task": "sigmatrader.audit.tasks.verify_chain", "schedule": crontab(hour="20", minute="30")},
@@ -249,6 +261,7 @@ CARD_EXPIRY_S = {"limit": 300, "market": 60, "monitor": 120}
 QUOTE_AGE_S = 10
 SNAPSHOT_AGE_AT_APPROVAL_S = 30
 RECONCILIATION_AGE_S = 900
+RECONCILE_AFTER_START = not TESTING
 FOLLOW_ORDERS = not TESTING
 FAULT_POINT: str = "" if PRODUCTION else env.str("SIGMATRADER_FAULT_POINT", default="")
 CARD_PRICE_TOLERANCE_PERCENT = {"equity": "0.5", "option": "5"}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+from sigmatrader.accounts.signing import admin_sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("sigmatrader.audit.api.urls")),
@@ -14,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ai.api.urls")),
     path("", include("sigmatrader.accounts.urls")),
     path("", include("sigmatrader.pages.urls")),
+    path("admin/login/", admin_sign_in),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password")),
     path("admin/", admin.site.urls),
 ]
 handler404 = "sigmatrader.api.errors.not_found"

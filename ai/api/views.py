@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ai import services
-from ai.api import events
+from ai.api import events, openapi
 from ai.api.inputs import MessageInput, ThreadInput
 from ai.models import ChatMessage, StreamEvent
 from ai.orchestrator import run_message
@@ -64,13 +64,16 @@ class ThreadsView(AssistantView):
     """``GET`` and ``POST /api/ai/threads``."""
 
     ordering = ("-updated_at", "-id")
+    pagination_class = KeysetPagination
 
+    @openapi.threads_list
     def get(self, request: Request) -> Response:
         """The user's conversations, newest first."""
         pages = KeysetPagination()
         rows = pages.paginate_queryset(threads_of(self.user()), request, self)
         return pages.get_paginated_response([thread_shape(row) for row in rows])
 
+    @openapi.threads_create
     def post(self, request: Request) -> Response:
         """201 with an empty conversation."""
         values = ThreadInput.parsed(request.data)
@@ -81,10 +84,12 @@ class ThreadsView(AssistantView):
 class ThreadView(AssistantView):
     """``GET`` and ``DELETE /api/ai/threads/{id}``."""
 
+    @openapi.threads_read
     def get(self, request: Request, thread_id: uuid.UUID) -> Response:
         """The conversation with its messages; cards as they stand now."""
         return Response(thread_with_messages(owned_thread(thread_id, self.user()), self.user()))
 
+    @openapi.threads_delete
     def delete(self, request: Request, thread_id: uuid.UUID) -> Response:
         """204; the traces of what was done stay."""
         services.delete_thread(owned_thread(thread_id, self.user()), now=timezone.now())
@@ -94,6 +99,7 @@ class ThreadView(AssistantView):
 class MessagesView(AssistantView):
     """``POST /api/ai/threads/{id}/messages``: JSON, or a stream for ``Accept: text/event-stream``."""
 
+    @openapi.messages_create
     def post(self, request: Request, thread_id: uuid.UUID) -> HttpResponseBase:
         """200 with the reply. An ``Idempotency-Key`` is honoured where one is sent."""
         return self._keyed(request, thread_id) if request.headers.get(HEADER) else self._say(request, thread_id)
@@ -144,6 +150,7 @@ class MessagesView(AssistantView):
 class EventsView(AssistantView):
     """``GET /api/ai/threads/{id}/events?after=``: stored events as JSON, or the stream taken up again."""
 
+    @openapi.events_list
     def get(self, request: Request, thread_id: uuid.UUID) -> HttpResponseBase:
         """``{events, last_event_id, running}``; ``Last-Event-ID`` counts where ``after`` is not given."""
         thread = owned_thread(thread_id, self.user())
@@ -170,6 +177,7 @@ class EventsView(AssistantView):
 class StopView(AssistantView):
     """``POST /api/ai/threads/{id}/stop``."""
 
+    @openapi.threads_stop
     def post(self, request: Request, thread_id: uuid.UUID) -> Response:
         """200 ``{stopped}``: how many runs were asked to stop. What is already a card stays a card."""
         return Response({"stopped": services.stop_runs(owned_thread(thread_id, self.user()))})

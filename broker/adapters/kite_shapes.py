@@ -11,6 +11,7 @@ from broker.adapters.kite_values import (
     amount,
     count,
     flag,
+    identifier,
     mapping,
     moment,
     optional,
@@ -29,11 +30,13 @@ from broker.domain import (
     Position,
     Profile,
     Quote,
+    Side,
     Trade,
     symbol_of,
 )
 from broker.ports import BrokerSchemaError
 
+ID_LENGTH = 32  # an order's id as it is stored; Kite's have 19 digits at most
 POSITION_KEY = ("exchange", "tradingsymbol", "product")
 
 
@@ -73,7 +76,7 @@ def order(row: Row, *, read_at: datetime) -> BrokerOrder:
         raise BrokerSchemaError(f"filled_quantity {filled} is above quantity {quantity}")
     placed_at = moment(row, "order_timestamp", read_at=read_at)
     return BrokerOrder(
-        broker_order_id=required(row, "order_id"),
+        broker_order_id=identifier(row, "order_id", longest=ID_LENGTH),
         symbol=_symbol(row),
         side=required(row, "transaction_type"),
         quantity=quantity,
@@ -125,7 +128,7 @@ def candles(document: object, *, read_at: datetime) -> tuple[Candle, ...]:
 def order_id(document: object) -> str:
     """The id an accepted write is answered with: digits, 19 at most."""
     found = required(mapping(document, "answer"), "order_id")
-    if not (found.isascii() and found.isalnum() and len(found) <= 40):
+    if not (found.isascii() and found.isalnum() and len(found) <= ID_LENGTH):
         raise BrokerSchemaError(f"order_id {found[:40]!r} is not an id")
     return found
 
@@ -176,16 +179,24 @@ def _position(row: Row) -> Position:
 
 def _trade(row: Row, read_at: datetime) -> Trade:
     return Trade(
-        trade_id=required(row, "trade_id"),
-        broker_order_id=required(row, "order_id"),
+        trade_id=identifier(row, "trade_id", longest=40),
+        broker_order_id=identifier(row, "order_id", longest=ID_LENGTH),
         symbol=_symbol(row),
-        side=required(row, "transaction_type"),
-        product=text(row, "product"),
+        side=_traded_side(row),
+        product=text(row, "product")[:10],
         quantity=count(row, "quantity"),
         average_price=amount(row, "average_price"),
         filled_at=moment(row, "fill_timestamp", read_at=read_at),
         exchange_order_id=text(row, "exchange_order_id"),
     )
+
+
+def _traded_side(row: Row) -> str:
+    """A trade moves the expected books, so its side is one of two words or the read is none."""
+    side = required(row, "transaction_type")
+    if side not in (Side.BUY, Side.SELL):
+        raise BrokerSchemaError(f"transaction_type is {side[:20]!r}, not BUY or SELL")
+    return side
 
 
 def _segment(row: Row) -> MarginSegment:
@@ -237,7 +248,7 @@ def _candle(row: Row, read_at: datetime) -> Candle:
 
 
 def _symbol(row: Row) -> str:
-    return symbol_of(required(row, "exchange"), required(row, "tradingsymbol"))
+    return symbol_of(identifier(row, "exchange", longest=9), identifier(row, "tradingsymbol", longest=50))
 
 
 def _tags(row: Row) -> tuple[str, ...]:

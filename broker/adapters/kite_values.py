@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,8 @@ from broker.ports import BrokerSchemaError
 IST = ZoneInfo("Asia/Kolkata")
 MAX_TEXT = 5_000_000
 FUTURE = timedelta(days=1)
+WHOLE_DIGITS = 14  # what a column of money holds before the point
+_UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 Row = Mapping[str, object]
 
 
@@ -21,9 +24,19 @@ def document(text: str) -> object:
     if len(text) > MAX_TEXT:
         raise BrokerSchemaError(f"answer of {len(text)} characters is too large")
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        found: object = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        return _storable(found) if _UNSTORABLE_ESCAPE.search(text) else found
     except (ValueError, RecursionError) as exc:
         raise BrokerSchemaError(f"answer is not JSON: {text[:80]!r}") from exc
+
+
+def _storable(value: object) -> object:
+    """The same without NUL and lone surrogates: valid in JSON, but no database stores them."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
 
 
 def rows_of(value: object) -> list[Row]:
@@ -66,6 +79,14 @@ def required(row: Row, name: str) -> str:
     return value
 
 
+def identifier(row: Row, name: str, *, longest: int) -> str:
+    """A required text that names something, no longer than its column."""
+    value = required(row, name)
+    if len(value) > longest:
+        raise BrokerSchemaError(f"{name} {value[:40]!r} is longer than {longest} characters")
+    return value
+
+
 def amount(row: Row, name: str) -> Decimal:
     """A number as it was written; absent or null is 0."""
     value = row.get(name)
@@ -73,7 +94,10 @@ def amount(row: Row, name: str) -> Decimal:
         return Decimal(0)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise BrokerSchemaError(f"{name} is {value!r}, not a number"[:120])
-    return Decimal(value)
+    found = Decimal(value)
+    if found and not -WHOLE_DIGITS <= found.adjusted() < WHOLE_DIGITS:
+        raise BrokerSchemaError(f"{name} is {str(value)[:30]}, out of all proportion")
+    return found
 
 
 def optional(row: Row, name: str) -> Decimal | None:

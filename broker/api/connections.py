@@ -39,6 +39,7 @@ class ConnectionsView(BrokerView):
 
     staff_writes = True
     ordering = ("-created_at", "id")
+    pagination_class = KeysetPagination
 
     @extend_schema(
         operation_id="connections_list", responses={200: ConnectionOutput(many=True), **problems(404, 409, 422)}

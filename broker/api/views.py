@@ -29,7 +29,7 @@ from broker.snapshot_diff import diff
 from sigmatrader.audit.api import filters
 from sigmatrader.audit.api.pagination import KeysetPagination, read_limit
 from sigmatrader.audit.api.problems import unprocessable
-from sigmatrader.audit.api.schema import problems
+from sigmatrader.audit.api.schema import PERIOD, problems
 
 CONNECTION = OpenApiParameter("connection", str, description="A connection's id; the active one when absent.")
 DEFAULT_SPAN = timedelta(days=1)
@@ -59,10 +59,11 @@ class SnapshotsView(BrokerView):
     """Stored snapshots, newest first."""
 
     ordering = ("-taken_at", "-id")
+    pagination_class = KeysetPagination
 
     @extend_schema(
         operation_id="snapshots_list",
-        parameters=[CONNECTION],
+        parameters=[CONNECTION, *PERIOD],
         responses={200: SnapshotSummaryOutput(many=True), **problems(404, 409, 422)},
     )
     def get(self, request: Request) -> Response:

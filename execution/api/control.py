@@ -10,13 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from execution import reconciler, selectors
+from execution.api import openapi
 from execution.api.base import OrderView
 from execution.api.inputs import KillSwitchInput, ReconcileInput
 from execution.cancelling import Cancelled, cancel_all, stop_unsent
 from execution.models import ReconciliationRun
 from execution.shapes import run_shape
 from risk.domain import TradingStateName
-from risk.selectors import global_state
 from risk.services import set_trading_state
 from sigmatrader.accounts.services import require_reauthentication
 from sigmatrader.audit.api import filters
@@ -25,23 +25,19 @@ from sigmatrader.audit.api.problems import FieldFault, not_found, unprocessable
 from sigmatrader.audit.ids import new_correlation_id
 from sigmatrader.audit.vocabulary import Severity
 
-_STRICTNESS = [TradingStateName.ACTIVE, TradingStateName.REDUCING, TradingStateName.HALTED]
-
 
 class KillSwitchView(OrderView):
     """``POST /api/kill-switch``: pulled by any trader at once; released only with a reason and fresh authentication."""
 
+    @openapi.kill_switch
     def post(self, request: Request) -> Response:
         """200 with the state in force and what became of every cancelled order."""
         values = KillSwitchInput.parsed(request.data)
         now = timezone.now()
-        wanted = TradingStateName(values["state"])
-        current, _reason = global_state(now=now)
-        if _STRICTNESS.index(wanted) < _STRICTNESS.index(current):
-            self._require_release(request, values["reason"])
         row = set_trading_state(
-            scope="global", state=wanted, actor=self.user().get_username(), now=now, reason=values["reason"],
-            until=values["until"], correlation_id=self.correlation_id,
+            scope="global", state=TradingStateName(values["state"]), actor=self.user().get_username(), now=now,
+            reason=values["reason"], until=values["until"], correlation_id=self.correlation_id,
+            before_release=lambda: self._require_release(request, values["reason"]),
         )  # fmt: skip
         cancelled = self._cancel_open() if values["cancel_open"] else []
         body = {
@@ -69,6 +65,7 @@ class KillSwitchView(OrderView):
 class ReconcileView(OrderView):
     """``POST /api/reconcile``."""
 
+    @openapi.reconcile
     def post(self, request: Request) -> Response:
         """201 with the run."""
         values = ReconcileInput.parsed(request.data or {})
@@ -83,7 +80,9 @@ class RunsView(OrderView):
     """``GET /api/reconciliation/runs``."""
 
     ordering = ("-started_at", "-id")
+    pagination_class = KeysetPagination
 
+    @openapi.runs_list
     def get(self, request: Request) -> Response:
         """The user's runs, newest first."""
         pages = KeysetPagination()
@@ -94,6 +93,7 @@ class RunsView(OrderView):
 class RunView(OrderView):
     """``GET /api/reconciliation/runs/{id}``."""
 
+    @openapi.runs_read
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
         """One run."""
         run = ReconciliationRun.objects.filter(owner=self.user(), pk=run_id).first()
@@ -105,6 +105,7 @@ class RunView(OrderView):
 class DeltasView(OrderView):
     """``GET /api/reconciliation/deltas?severity=``: the differences of the newest run of the active connection."""
 
+    @openapi.deltas_list
     def get(self, request: Request) -> Response:
         """At most the bounded list of that run, so one page holds it."""
         severity = filters.choice(request, "severity", Severity)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
+from execution.api.intent_fields import IntentField
 from risk.domain import TradingStateName
 from sigmatrader.audit.api.serializers import StrictSerializer
 
 
 class PlanInput(StrictSerializer):
-    """An Intent (ASSISTANT section 1 form) and, if not the active one, the connection to plan for."""
+    """An Intent and, if not the active one, the connection to plan for."""
 
-    intent = serializers.JSONField()
+    intent = IntentField()
     connection = serializers.UUIDField(required=False, allow_null=True)
     supersedes = serializers.UUIDField(required=False, allow_null=True)
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from broker.domain import OrderType
 from execution import selectors
+from execution.api import openapi
 from execution.api.base import OrderView, claim_of, resumed_subject, untranslatable
 from execution.api.inputs import CancelInput, ModifyInput
 from execution.cancelling import cancel_order
@@ -52,7 +53,9 @@ class OrdersView(OrderView):
     """``GET /api/orders``: ours and those placed elsewhere, newest first."""
 
     ordering = ("-created_at", "-id")
+    pagination_class = KeysetPagination
 
+    @openapi.orders_list
     def get(self, request: Request) -> Response:
         """Filters: state, symbol, origin, from, to."""
         own, others = selectors.intents_of(self.user()), selectors.external_orders_of(self.user())
@@ -84,6 +87,7 @@ class OrdersView(OrderView):
 class OneOrderView(OrderView):
     """``GET /api/orders/{id}``."""
 
+    @openapi.orders_read
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
         """The order with its event history."""
         return Response(order_shape(_order(self, order_id), with_events=True))
@@ -92,6 +96,7 @@ class OneOrderView(OrderView):
 class CancelView(OrderView):
     """``POST /api/orders/{id}/cancel``: the owner's own request is the authorisation."""
 
+    @openapi.orders_cancel
     @idempotent
     def post(self, request: Request, order_id: uuid.UUID) -> Response:
         """202 with the order and what became of the request."""
@@ -112,6 +117,7 @@ class CancelView(OrderView):
 class ModifyView(OrderView):
     """``POST /api/orders/{id}/modify``: a card to approve."""
 
+    @openapi.orders_modify
     @idempotent
     def post(self, request: Request, order_id: uuid.UUID) -> Response:
         """201 with the card."""

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from execution import approval
+from execution.api import openapi
 from execution.api.base import OrderView, claim_of, intent_of, resumed_subject, untranslatable
 from execution.api.inputs import DeclineInput, HashInput, PlanInput
 from execution.domain import CardState, Origin
@@ -29,6 +30,7 @@ from sigmatrader.audit.api.problems import not_found
 class PlansView(OrderView):
     """``POST /api/plans``: an intent becomes a plan with its risk preview and its card."""
 
+    @openapi.plans_create
     def post(self, request: Request) -> Response:
         """201 with the plan and ``card_id``; a denied one too, its card is a veto."""
         values = PlanInput.parsed(request.data)
@@ -53,6 +55,7 @@ class PlansView(OrderView):
 class PlanView(OrderView):
     """``GET /api/plans/{id}``."""
 
+    @openapi.plans_read
     def get(self, request: Request, plan_id: uuid.UUID) -> Response:
         """The plan as it was made."""
         plan = plans_of(self.user()).filter(pk=plan_id).first()
@@ -65,6 +68,7 @@ class PlanView(OrderView):
 class ExecuteView(OrderView):
     """``POST /api/plans/{id}/execute``: the same act as approving the plan's card."""
 
+    @openapi.plans_execute
     @idempotent
     def post(self, request: Request, plan_id: uuid.UUID) -> Response:
         """202 ``{correlation_id, intents}``."""
@@ -79,7 +83,9 @@ class CardsView(OrderView):
     """``GET /api/ai/cards?state=``."""
 
     ordering = ("-created_at", "-id")
+    pagination_class = KeysetPagination
 
+    @openapi.cards_list
     def get(self, request: Request) -> Response:
         """The user's cards, newest first."""
         rows = cards_of(self.user())
@@ -94,6 +100,7 @@ class CardsView(OrderView):
 class CardView(OrderView):
     """``GET /api/ai/cards/{id}``."""
 
+    @openapi.cards_read
     def get(self, request: Request, card_id: uuid.UUID) -> Response:
         """The card."""
         return Response(card_shape(approval.owned_card(card_id, self.user())))
@@ -102,6 +109,7 @@ class CardView(OrderView):
 class ApproveView(OrderView):
     """``POST /api/ai/cards/{id}/approve``."""
 
+    @openapi.cards_approve
     @idempotent
     def post(self, request: Request, card_id: uuid.UUID) -> Response:
         """202 ``{correlation_id, intents}``."""
@@ -112,6 +120,7 @@ class ApproveView(OrderView):
 class DeclineView(OrderView):
     """``POST /api/ai/cards/{id}/decline``."""
 
+    @openapi.cards_decline
     def post(self, request: Request, card_id: uuid.UUID) -> Response:
         """200 with the declined card."""
         values = DeclineInput.parsed(request.data)
@@ -122,6 +131,7 @@ class DeclineView(OrderView):
 class EvaluateView(OrderView):
     """``POST /api/risk/evaluate``: a dry run; stores nothing and reserves nothing."""
 
+    @openapi.risk_evaluate
     def post(self, request: Request) -> Response:
         """200 with the decision, and the plan it would be made on."""
         values = PlanInput.parsed(request.data)
@@ -139,7 +149,7 @@ def _approve(view: OrderView, request: Request, card: ActionCard, content_hash: 
         done = approval.approval_of(card)
     else:
         done = approval.approve_card(
-            card.id, user=view.user(), content_hash=content_hash, now=timezone.now(), claim=claim_of(request)
+            card, user=view.user(), content_hash=content_hash, now=timezone.now(), claim=claim_of(request)
         )
     body = {
         "correlation_id": done.card.correlation_id,

@@ -50,11 +50,10 @@ class MetricsSerializer(serializers.Serializer[Any]):
     after = serializers.DictField(child=serializers.CharField())
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
+class DecisionDocumentSerializer(serializers.Serializer[Any]):
+    """A decision; one of a dry run is not stored and has no id."""
+
     id = serializers.UUIDField(allow_null=True)
-    correlation_id = serializers.CharField()
-    plan_id = serializers.CharField(allow_null=True)
-    content_hash = serializers.CharField(allow_null=True)
     outcome = serializers.ChoiceField(choices=[outcome.value for outcome in Outcome])
     policy_version = serializers.IntegerField()
     policy_hash = serializers.CharField()
@@ -66,3 +65,11 @@ class DecisionSerializer(serializers.Serializer[Any]):
     warnings = serializers.ListField(child=serializers.CharField())
     alternatives = AlternativeSerializer(many=True)
     metrics = MetricsSerializer()
+
+
+class DecisionSerializer(DecisionDocumentSerializer):
+    """A stored decision."""
+
+    correlation_id = serializers.CharField()
+    plan_id = serializers.CharField(allow_null=True)
+    content_hash = serializers.CharField(allow_null=True)

@@ -27,7 +27,7 @@ class PolicyView(APIView):
 
     staff_writes = True
 
-    @extend_schema(responses={200: PolicySerializer, **problems(404)})
+    @extend_schema(operation_id="risk_policy_read", responses={200: PolicySerializer, **problems(404)})
     def get(self, request: Request) -> Response:
         """The policy in force."""
         row = RiskPolicy.objects.first()
@@ -35,7 +35,14 @@ class PolicyView(APIView):
             raise not_found("risk policy")
         return Response(policy_shape(row))
 
-    @extend_schema(request=PolicyInput, responses={200: PolicySerializer, **problems(400, 409, 422)})
+    @extend_schema(
+        operation_id="risk_policy_publish",
+        request=PolicyInput,
+        responses={
+            200: PolicySerializer,
+            **problems(400, 409, 422, codes={409: "STALE_VERSION.", 422: "POLICY_INVALID."}),
+        },
+    )
     def put(self, request: Request) -> Response:
         """Publishes a new version. Staff with recent re-authentication; 422 POLICY_INVALID names every fault."""
         require_reauthentication(request)
@@ -53,8 +60,11 @@ class PolicyVersionsView(APIView):
     """``GET /api/risk/policy/versions``."""
 
     ordering = ("-version",)
+    pagination_class = KeysetPagination
 
-    @extend_schema(responses={200: PolicySerializer(many=True), **problems(422)})
+    @extend_schema(
+        operation_id="risk_policy_versions_list", responses={200: PolicySerializer(many=True), **problems(422)}
+    )
     def get(self, request: Request) -> Response:
         """All versions, newest first."""
         pages = KeysetPagination()
@@ -65,7 +75,7 @@ class PolicyVersionsView(APIView):
 class DecisionView(APIView):
     """``GET /api/risk/decisions/{id}``."""
 
-    @extend_schema(responses={200: DecisionSerializer, **problems(404)})
+    @extend_schema(operation_id="risk_decisions_read", responses={200: DecisionSerializer, **problems(404)})
     def get(self, request: Request, decision_id: uuid.UUID) -> Response:
         """One decision of the user's own, with every control that ran."""
         row = decision_of(decision_id, owner=str(_user(request).pk))

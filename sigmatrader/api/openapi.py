@@ -1,4 +1,4 @@
-"""What the generated OpenAPI document cannot know by itself: how one signs in, and that errors are problem+json."""
+"""What the generated OpenAPI document cannot know by itself: how one signs in, what errors and pages are like."""
 
 from __future__ import annotations
 
@@ -6,34 +6,13 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "description": "An error, RFC 9457.",
-    "required": ["type", "title", "status", "detail", "code", "correlation_id"],
-    "properties": {
-        "type": {"type": "string", "examples": ["urn:sigmatrader:problem:card-stale"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was wrong, what is allowed, what to do."},
-        "code": {"type": "string", "examples": ["CARD_STALE"]},
-        "correlation_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "code", "message"],
-                "properties": {name: {"type": "string"} for name in ("field", "code", "message")},
-            },
-        },
-    },
-}
-_ALWAYS = ("401", "403")
-_WRITES = ("400", "409", "413", "415", "422", "429", "503")
-_WORDS = {
-    "400": "It could not be read.", "401": "Sign in or send a token.", "403": "Not allowed to this user.",
-    "404": "There is no such thing, or it is another user's.", "409": "The state does not allow it now.",
-    "413": "Larger than 256 KB.", "415": "Not application/json.", "422": "Readable, but it means nothing allowed.",
-    "429": "Too often; Retry-After says when to come back.", "503": "A part is down; the code says which.",
+from sigmatrader.audit.api.pagination import KeysetPagination
+from sigmatrader.audit.api.schema import ALWAYS, MEANINGS, example
+
+_BODY = (400, 413, 415)
+_WRITES = (409, 422, 429)
+_TRACE_PARTS = {
+    "plan": "Plan", "decision": "Decision", "orders": "Order", "commands": "Command", "reconciliation": "Run",
 }  # fmt: skip
 
 
@@ -53,25 +32,52 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 
 def add_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """A post-processing hook: every operation says which errors it answers, all of one shape."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+    """A post-processing hook: every operation that needs a user says which errors it answers, all of one shape."""
     for path, item in result.get("paths", {}).items():
         for method, operation in item.items():
-            if isinstance(operation, dict) and operation.get("security") != []:
-                _add(operation, path=path, writes=method in ("post", "put", "patch", "delete"))
+            if isinstance(operation, dict) and operation.get("security"):
+                _add(operation, path=path, method=method)
     return result
 
 
-def _add(operation: dict[str, Any], *, path: str, writes: bool) -> None:
-    statuses = (*_ALWAYS, *(("404",) if "{" in path else ()), *(_WRITES if writes else ("422",)))
-    for status in statuses:
-        operation["responses"].setdefault(
-            status,
-            {
-                "description": _WORDS[status],
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        )
+def _add(operation: dict[str, Any], *, path: str, method: str) -> None:
+    found = [*ALWAYS, *((404,) if "{" in path else ()), *(_BODY if method in ("post", "put", "patch") else ())]
+    found += (422,) if method == "get" else _WRITES
+    for status in found:
+        operation["responses"].setdefault(str(status), _problem(status))
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def add_pages(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """A post-processing hook: what answers a page takes ``limit`` and ``cursor``."""
+    parameters = KeysetPagination().get_schema_operation_parameters(None)
+    for item in result.get("paths", {}).values():
+        if "get" in item and "/Paginated" in str(item["get"]["responses"].get("200")):
+            item["get"].setdefault("parameters", []).extend(parameters)
+    return result
+
+
+def name_trace_parts(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """A post-processing hook: the parts of a trace that other apps fill bear those apps' components."""
+    properties = result["components"]["schemas"]["TraceOut"]["properties"]
+    for name, component in _TRACE_PARTS.items():
+        reference = {"$ref": f"#/components/schemas/{component}"}
+        many = properties[name].get("type") == "array"
+        properties[name] = {"type": "array", "items": reference} if many else {"oneOf": [reference, {"type": "null"}]}
+    return result
+
+
+def _problem(status: int) -> dict[str, Any]:
+    shown = example(status)
+    return {
+        "description": MEANINGS[status],
+        "content": {
+            "application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {shown.name: {"value": shown.value}},
+            }
+        },
+    }
 
 
 def without_slash_twins(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:

@@ -30,6 +30,7 @@ class Recorder:
 
     now: datetime
     pending: list[chain.PendingEvent] = field(default_factory=list)
+    links: list[TraceLink] = field(default_factory=list)
 
     def open(
         self,
@@ -65,9 +66,7 @@ class Recorder:
 
     def link(self, correlation_id: str, kind: str, *values: object) -> None:
         """Says what the trace is about, so that it is found by symbol, order, card, plan, decision or snapshot."""
-        TraceLink.objects.bulk_create(
-            [TraceLink(trace_id=correlation_id, kind=kind, value=str(value)) for value in values], ignore_conflicts=True
-        )
+        self.links += [TraceLink(trace_id=correlation_id, kind=kind, value=str(value)) for value in values]
 
     def close(self, correlation_id: str, outcome: TraceOutcome, explanation: str = "") -> None:
         """Ends the trace with one outcome; a later call corrects the earlier one and both stay."""
@@ -85,12 +84,12 @@ def recording(now: datetime) -> Iterator[Recorder]:
     """One atomic unit of state and evidence. A nested block joins the outer one and its time."""
     outer = _current.get()
     if outer is not None:
-        mark = len(outer.pending)
+        mark, links = len(outer.pending), len(outer.links)
         try:
             with transaction.atomic():
                 yield outer
         except BaseException:
-            del outer.pending[mark:]
+            del outer.pending[mark:], outer.links[links:]
             raise
         return
     recorder = Recorder(now=now)
@@ -98,6 +97,7 @@ def recording(now: datetime) -> Iterator[Recorder]:
     try:
         with transaction.atomic():
             yield recorder
+            TraceLink.objects.bulk_create(recorder.links, ignore_conflicts=True)
             _append(recorder.pending)
     finally:
         _current.reset(token)

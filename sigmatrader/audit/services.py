@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from sigmatrader.audit import canonical
-from sigmatrader.audit.api.problems import conflict, unprocessable
+from sigmatrader.audit.api.problems import Problem, conflict, unprocessable
 from sigmatrader.audit.models import DecisionTrace, ExceptionNote, ExceptionRecord, Snapshot, SystemEvent
 from sigmatrader.audit.recording import recording
 from sigmatrader.audit.redaction import without_secrets
@@ -182,7 +182,15 @@ def close_fingerprint(*, fingerprint: Sequence[str], note: str, actor: str = RUL
     exception = found.first()
     if exception is None:
         return False
-    resolve_exception(exception=exception, actor=actor, note=note, now=now)
+    return resolve_if_open(exception=exception, actor=actor, note=note, now=now)
+
+
+def resolve_if_open(*, exception: ExceptionRecord, actor: str, note: str, now: datetime) -> bool:
+    """``resolve_exception`` for rules: that a person was quicker is no fault. Says whether this call did it."""
+    try:
+        resolve_exception(exception=exception, actor=actor, note=note, now=now)
+    except Problem:
+        return False
     return True
 
 

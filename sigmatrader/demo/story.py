@@ -29,6 +29,7 @@ _PART_SYMBOLS = (
     "NSE:TRENT,NSE:TVSMOTOR,NSE:VEDL,NSE:WIPRO"
 )
 
+
 class DemoFailed(Exception):
     """A step did not end as it must; the text says which and how."""
 

@@ -14,11 +14,26 @@ from typing import Any
 from execution.domain import CardState, IntentState, Origin
 from risk.domain import RequestKind, TradingStateName
 from sigmatrader.pages import formats
+from sigmatrader.pages.card_parts import (
+    BADGES,
+    CANCELLED,
+    ORIGIN_READERS,
+    AlternativeRow,
+    Badge,
+    BeforeAfterRow,
+    Notice,
+    Off,
+    Shape,
+    alternative_row,
+    command_row,
+    figure,
+    order_row,
+    rule_row,
+)
 
-Shape = Mapping[str, Any]
 FOLDED = {CardState.DECLINED, CardState.EXPIRED, CardState.SUPERSEDED}
 MOVING = {CardState.APPROVED, CardState.EXECUTING, CardState.PARTLY_FILLED}
-BAD_ORDERS = {IntentState.REJECTED, IntentState.DENIED, IntentState.NOT_PLACED, IntentState.EXPIRED}
+DECIDED_WORDS = {CardState.DECLINED: "Declined", CardState.SUPERSEDED: "Replaced", CardState.EXPIRED: "Expired"}
 SETTLE_WATCH_S = 90
 
 
@@ -33,62 +48,7 @@ class Surroundings:
     big_from: Decimal
     names: Mapping[str, str] = field(default_factory=dict)
     run: Shape | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    word: str
-    kind: str = ""
-    icon: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A sentence that stands out on a card: what happened, what it means, the next step."""
-
-    title: str
-    text: str
-    kind: str = ""
-    icon: str = "alert-triangle"
-    href: str = ""
-    link: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Off:
-    """Why Approve cannot be pressed, and where that is changed."""
-
-    reason: str
-    href: str
-    icon: str
-
-
-@dataclass(frozen=True, slots=True)
-class BeforeAfterRow:
-    label: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlternativeRow:
-    """A change the gate has found to pass; ``changes`` is what the button puts into the intent, as JSON."""
-
-    title: str
-    detail: str
-    button: str
-    changes: str
-
-
-BADGES = {
-    CardState.DENIED: Badge("denied", "stop", "ban"),
-    CardState.FAILED: Badge("failed", "stop", "x"),
-    CardState.STALE: Badge("stale", "warn", "alert-triangle"),
-    CardState.DONE: Badge("done", "", "check"),
-    CardState.APPROVED: Badge("approved", "acc"),
-    CardState.EXECUTING: Badge("executing", "acc"),
-}
-ORIGIN_READERS = {Origin.TICKET.value: "Order ticket", Origin.MONITOR.value: "Monitor"}
+    moved: Mapping[str, Shape] = field(default_factory=dict)
 
 
 class CardView:
@@ -150,7 +110,24 @@ class CardView:
     def badge(self) -> Badge:
         if self.checking:
             return Badge("checking", "warn", "help-circle")
+        if self.cancelled_unfilled:
+            return CANCELLED
         return BADGES.get(CardState(self.state), Badge(self.state.replace("_", " "), "plain"))
+
+    @property
+    def cancelled_unfilled(self) -> bool:
+        """Every order of it was cancelled before anything filled: a decision, not a failure."""
+        ended = [order["state"] == IntentState.CANCELLED and not order["filled_quantity"] for order in self.orders]
+        return self.state == CardState.FAILED and bool(ended) and all(ended)
+
+    @property
+    def decided_words(self) -> str:
+        """What the person did with the card; what came of it is told above. Empty while nobody decided."""
+        if not self.decided_by or self.is_open or (self.vetoed and not self.orders):
+            return ""
+        if self.state == CardState.STALE:
+            return ""
+        return DECIDED_WORDS.get(CardState(self.state), "Approved")
 
     @property
     def poll(self) -> str:
@@ -219,12 +196,18 @@ class CardView:
     def sizing_text(self) -> str:
         """How quantity and price came about, when they were not simply said."""
         steps = [f"{row['step']} {figure(row['value'], row['unit'])}".strip() for row in self.plan.get("sizing", ())]
-        return " · ".join(steps) if len(steps) > 1 else ""
+        return " · ".join(steps) if len(steps) > 1 or self.action == RequestKind.MODIFY else ""
 
     @property
     def type_text(self) -> str:
-        kind = str(self.leg.get("order_type", ""))
-        return f"MARKET, sent as {kind}" if self.leg.get("converted_from_market") else kind
+        return "MARKET" if self.leg.get("converted_from_market") else str(self.leg.get("order_type", ""))
+
+    @property
+    def protection(self) -> str:
+        """The limit a market order is sent with, when it is."""
+        if not self.leg.get("converted_from_market"):
+            return ""
+        return f"sent as LIMIT {formats.rupees(self.leg.get('limit_price'))}"
 
     @property
     def last_price(self) -> Decimal | None:
@@ -233,13 +216,29 @@ class CardView:
     @property
     def distance(self) -> str:
         """Where the limit lies from the last price, in words."""
-        limit, last = formats.decimal_of(self.leg.get("limit_price")), self.last_price
+        away = self._away(self.last_price)
+        return f"limit is {away}" if away else ""
+
+    def _away(self, last: Decimal | None) -> str:
+        limit = formats.decimal_of(self.leg.get("limit_price"))
         if limit is None or not last:
             return ""
         percent = (limit / last - 1) * 100
         if round(percent, 2) == 0:
-            return "limit is at last"
-        return f"limit is {abs(percent):.2f}% {'above' if percent > 0 else 'below'}"
+            return "at last"
+        return f"{abs(percent):.2f}% {'above' if percent > 0 else 'below'}"
+
+    @property
+    def moved_rows(self) -> list[BeforeAfterRow]:
+        """On a stale card: what the card was made with against what was found at approval."""
+        moved = self.around.moved.get(self.symbol)
+        if self.state != CardState.STALE or not moved:
+            return []
+        then, now = formats.decimal_of(moved.get("then")), formats.decimal_of(moved.get("now"))
+        rows = [BeforeAfterRow("Last price", formats.rupees(then), formats.rupees(now))]
+        if self.leg.get("limit_price"):
+            rows.append(BeforeAfterRow("Limit from last", self._away(then), self._away(now)))
+        return rows
 
     @property
     def before_after(self) -> list[BeforeAfterRow]:
@@ -312,6 +311,8 @@ class CardView:
     def approve_words(self) -> str:
         if len(self.legs) > 1:
             return f"{len(self.legs)} orders"
+        if self.action != RequestKind.PLACE:
+            return f"{self.action.upper()} this order"
         return f"{self.verb} {formats.quantity(self.quantity)}"
 
     @property
@@ -340,6 +341,10 @@ class CardView:
     def orders(self) -> list[dict[str, Any]]:
         return [order_row(order) for order in self.shape.get("orders", ())]
 
+    @cached_property
+    def commands(self) -> list[dict[str, Any]]:
+        return [command_row(command) for command in self.shape.get("commands", ())]
+
     @property
     def cancellable(self) -> dict[str, Any] | None:
         """The order whose rest can still be cancelled, when the card stands for exactly one."""
@@ -354,9 +359,7 @@ class CardView:
             text = "The answer was lost. The order is looked up by its tag and never sent again."
             return Notice("Checking with the broker.", text, "", "help-circle", "/orders", "Order timeline")
         if self.state == CardState.STALE:
-            return Notice(
-                "This card is out of date.", self.note or "Price, books or switches changed since it was made."
-            )
+            return Notice("The price moved past this card's tolerance.", "Nothing was sent. Look at the new card.")
         if self.state == CardState.FAILED:
             return self._failure
         return None
@@ -370,56 +373,6 @@ class CardView:
             )
         if bad and bad["state"] == IntentState.DENIED:
             return Notice("DENIED at the door.", bad["status_message"] or bad.get("denial_code") or "", "stop", "ban")
-        if self.orders and all(order["state"] == IntentState.CANCELLED for order in self.orders):
+        if self.cancelled_unfilled:
             return Notice("Cancelled, nothing filled.", self.note, "plain", "ban")
         return Notice("Nothing came of it.", self.note or "The trace says why.", "stop", "alert-circle")
-
-
-def order_row(order: Shape) -> dict[str, Any]:
-    """An order's shape with what templates ask of its state."""
-    state = IntentState(order["state"])
-    is_working = state.is_in_flight or state is IntentState.PREPARED
-    return {
-        **order,
-        "is_bad": state in BAD_ORDERS,
-        "is_working": is_working,
-        "is_ambiguous": state is IntentState.AMBIGUOUS,
-    }
-
-
-def rule_row(row: Shape) -> Shape:
-    """A control's row with its figures written for a person, in the unit it names."""
-    return {
-        **row,
-        "actual": figure(row.get("actual"), row.get("unit")),
-        "limit": figure(row.get("limit"), row.get("unit")),
-    }
-
-
-def figure(value: Any, unit: Any) -> str:
-    """A limit or an actual: rupees, percent and counts get their form, words stay as they are."""
-    number = formats.decimal_of(value)
-    if number is None:
-        return str(value or "")
-    if unit in ("rupees", "INR", "₹"):
-        return formats.rupees(number)
-    if unit in ("percent", "%"):
-        return formats.percent(number)
-    text = formats.quantity(number) if number == number.to_integral_value() else formats.price(number)
-    return f"{text} s" if unit in ("seconds", "s") else text
-
-
-def alternative_row(row: Shape) -> AlternativeRow | None:
-    """The button for one alternative; none for a change that no button can make."""
-    quantity, limit = row.get("quantity"), row.get("limit_price")
-    if quantity:
-        count = formats.quantity(quantity)
-        return AlternativeRow(
-            f"{count} would pass", "", f"Make a card for {count}", json.dumps({"quantity": int(quantity)})
-        )
-    if limit:
-        price = formats.rupees(limit)
-        return AlternativeRow(
-            f"A limit of {price} would pass", "", f"Make a card at {price}", json.dumps({"price": str(limit)})
-        )
-    return None

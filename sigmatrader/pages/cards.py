@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,11 +14,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from broker.selectors import instrument_infos
+from execution.domain import CardState
 from execution.models import ActionCard, ReconciliationRun
 from execution.selectors import cards_of
 from execution.shapes import card_shape, run_shape
 from risk.selectors import active_policy
 from sigmatrader.accounts.models import User
+from sigmatrader.audit.models import TraceEvent
 from sigmatrader.context import Shell
 from sigmatrader.pages.card_view import CardView, Surroundings
 
@@ -53,5 +58,15 @@ def card_view(row: ActionCard, *, request: HttpRequest, now: datetime) -> CardVi
             big_from=active_policy().limits.big_order_value,
             names={symbol: info.name for symbol, info in instrument_infos(row.connection, symbols).items()},
             run=run_shape(run) if run else None,
+            moved=_moved(row) if row.state == CardState.STALE else {},
         ),
     )
+
+
+def _moved(row: ActionCard) -> Mapping[str, Any]:
+    """The prices that made the card stale, by symbol, as the trace keeps them."""
+    events = TraceEvent.objects.filter(correlation_id=row.correlation_id, type="approval.stale").order_by("-seq")
+    for event in events:
+        if moved := json.loads(event.data).get("moved"):
+            return dict(moved)
+    return {}

@@ -14,6 +14,7 @@ from execution.models import ReconciliationRun
 from execution.selectors import latest_run
 from sigmatrader.accounts.models import User
 from sigmatrader.audit.models import ExceptionRecord
+from sigmatrader.audit.selectors import visible
 from sigmatrader.audit.vocabulary import ExceptionStatus, Severity
 from sigmatrader.pages.people import user_of
 
@@ -42,7 +43,7 @@ def exceptions(request: HttpRequest) -> HttpResponse:
 
 
 def _own(user: User) -> QuerySet[ExceptionRecord]:
-    return ExceptionRecord.objects.filter(owner__in=["", str(user.pk)]).order_by("first_seen", "id")
+    return visible(ExceptionRecord.objects.order_by("first_seen", "id"), user)
 
 
 def _found(rows: QuerySet[ExceptionRecord], query: str) -> QuerySet[ExceptionRecord]:

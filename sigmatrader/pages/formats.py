@@ -51,11 +51,20 @@ def quantity(value: Number) -> str:
 
 
 def price(value: Number) -> str:
-    """A price or amount with two decimals, four when it needs them, without the rupee sign."""
+    """A price or amount with two decimals, without the rupee sign; four where it truly has them.
+
+    What a binary fraction leaves behind (``99725.05000000002``) is no decimal of it.
+    """
     number = decimal_of(value)
     if number is None:
         return ""
-    return plain(number, 2 if number == number.quantize(PAISA) else 4)
+    exact = number.quantize(Decimal("0.0001"), rounding=ROUND_HALF_UP)
+    return plain(exact, 2 if exact == exact.quantize(PAISA) else 4)
+
+
+def amount(value: Number) -> str:
+    """Money, or an average of prices, in a cell: always two decimals, without the rupee sign."""
+    return plain(value)
 
 
 def rupees(value: Number) -> str:

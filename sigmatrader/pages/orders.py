@@ -19,7 +19,8 @@ from execution.selectors import todays_fills, todays_orders
 from execution.shapes import order_events, order_shape
 from sigmatrader.accounts.models import User
 from sigmatrader.context import Shell
-from sigmatrader.pages.card_view import order_row
+from sigmatrader.pages import formats
+from sigmatrader.pages.card_parts import order_row
 from sigmatrader.pages.people import unchanged, user_of
 
 TABS = (("today", "Today"), ("open", "Open"), ("done", "Done"))
@@ -28,13 +29,14 @@ EVENT_WORDS = {
     "send.not_sent": "Not sent",
     "order.prepared": "Prepared", "order.acked": "Taken by the broker", "lookup.hit": "Found by its tag",
     "lookup.miss": "Looked up, not there",
-    "lookup.invalid": "Looked up, book unusable", "status.change": "Status", "fill.booked": "Filled",
+    "lookup.invalid": "Looked up, book unusable", "fill.booked": "Fill booked", "status.ignored": "On its way",
     "egress.denied": "Denied at the door", "egress.fenced": "Another sender had it", "external.seen": "First seen",
 }  # fmt: skip
 TOLD = (
-    ("filled", "filled"), ("filled_quantity", "filled"), ("price", "at"), ("average_price", "at"),
-    ("status_message", ""), ("reason", ""),
-    ("detail", ""), ("code", ""), ("lookups", "look-up"),
+    ("status", "", str), ("filled", "", formats.quantity), ("filled_quantity", "", formats.quantity),
+    ("quantity", "", formats.quantity), ("price", "at", formats.price), ("average_price", "at", formats.price),
+    ("status_message", "", str), ("message", "", str), ("reason", "", str), ("detail", "", str), ("code", "", str),
+    ("lookups", "look-up", str),
 )  # fmt: skip
 WARN_EVENTS = {"send.unknown", "lookup.miss", "lookup.invalid"}
 
@@ -67,12 +69,14 @@ def trades(user: User, *, now: datetime) -> Sequence[Any]:
 
 
 def last_prices(request: HttpRequest, *, now: datetime) -> dict[str, Decimal]:
-    """Last prices as of the latest stored books, by symbol."""
+    """Last prices as of the latest stored books, by symbol: quotes where some were read, else what a book row says."""
     row = Shell(request, now=now).snapshot
     if row is None:
         return {}
-    quotes = json.loads(row.document).get("quotes") or {}
-    return {symbol: Decimal(str(quote["last_price"])) for symbol, quote in quotes.items() if quote.get("last_price")}
+    document = json.loads(row.document)
+    rows = [*(document.get("holdings") or ()), *((document.get("positions") or {}).get("net") or ())]
+    rows += [{**quote, "symbol": symbol} for symbol, quote in (document.get("quotes") or {}).items()]
+    return {row["symbol"]: Decimal(str(row["last_price"])) for row in rows if row.get("last_price")}
 
 
 def timeline(row: OrderIntent | Order) -> list[dict[str, Any]]:
@@ -84,13 +88,14 @@ def _step(event: dict[str, Any]) -> dict[str, Any]:
     name = str(event["event"])
     word = EVENT_WORDS.get(name) or str(event["to"] or name.replace("order.", "").replace(".", " "))
     detail = event["detail"]
-    facts = detail if isinstance(detail, str) else " · ".join(_facts(detail))
+    facts = detail if isinstance(detail, str) else " · ".join(fact for fact in _facts(detail) if fact != word)
     warn = name in WARN_EVENTS or event["to"] == "AMBIGUOUS"
-    return {"ts": event["ts"], "word": word, "to": event["to"], "facts": facts[:70], "warn": warn}
+    return {"ts": event["ts"], "word": word, "facts": facts[:70], "warn": warn}
 
 
 def _facts(detail: dict[str, Any]) -> list[str]:
-    return [f"{word} {detail[name]}".strip() for name, word in TOLD if detail.get(name) not in (None, "", 0, "0")]
+    known = [(word, form(detail[name])) for name, word, form in TOLD if detail.get(name) not in (None, "", 0, "0")]
+    return [f"{word} {text}".strip() for word, text in known]
 
 
 def _unfold(rows: Sequence[dict[str, Any]], opened: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
+
+from sigmatrader.pages import formats
 
 FACTS_SHOWN = 3
 
@@ -73,7 +75,7 @@ def tree_of(events: Sequence[Event], *, broken: Collection[int] = ()) -> list[No
 
 def _node(event: Event, *, broken: Collection[int], first: bool) -> Node:
     data = json.loads(event.data)
-    title, icon = CHAPTERS.get(event.type, (event.type.replace(".", " ").replace("_", " "), ""))
+    title, icon = CHAPTERS.get(event.type, (event.type.replace(".", " ").replace("_", " ").capitalize(), ""))
     failed = event.type in FAILURES or (event.type == "risk.decided" and data.get("outcome") == "deny")
     return Node(
         seq=event.seq, ts=event.ts, type=event.type, title=title, icon=icon, summary=told(event.type, data),
@@ -84,25 +86,79 @@ def _node(event: Event, *, broken: Collection[int], first: bool) -> Node:
 
 def told(type_: str, data: dict[str, Any]) -> str:
     """One line for an event: its own sentence where it has one, else its plainest facts."""
-    if type_ == "intent.read" and isinstance(data.get("intent"), dict):
-        return _intent(data["intent"], data.get("assumed") or ())
-    if type_ == "plan.made":
-        return " · ".join(_leg(leg) for leg in data.get("legs", ()))
-    if type_ == "risk.decided":
-        verdict = "PASS" if data.get("outcome") == "allow" else "DENY"
-        return " · ".join([verdict, *map(str, data.get("denials") or data.get("warnings") or ())])
-    return summary_of(data)
+    teller = TELLERS.get(type_)
+    return teller(data) if teller else summary_of(data)
 
 
-def _intent(intent: dict[str, Any], assumed: Sequence[object]) -> str:
+def _verdict(data: dict[str, Any]) -> str:
+    verdict = "PASS" if data.get("outcome") == "allow" else "DENY"
+    return " · ".join([verdict, *map(str, data.get("denials") or data.get("warnings") or ())])
+
+
+def _plan(data: dict[str, Any]) -> str:
+    return " · ".join(_leg(leg) for leg in data.get("legs", ()))
+
+
+def _prepared(data: dict[str, Any]) -> str:
+    leg = data.get("leg")
+    return f"{_leg(leg)} · tag {data.get('tag', '')}" if isinstance(leg, dict) else f"tag {data.get('tag', '')}"
+
+
+def _status(data: dict[str, Any]) -> str:
+    filled = f"{formats.quantity(data['filled'])} filled" if data.get("filled") else ""
+    at = f"at {formats.rupees(data['average_price'])}" if data.get("average_price") else ""
+    said = f"broker says {data['status']}" if data.get("status") else ""
+    fill = " ".join(part for part in (filled, at) if part)
+    return " · ".join(part for part in (str(data.get("to") or ""), fill, said, str(data.get("message") or "")) if part)
+
+
+def _fill(data: dict[str, Any]) -> str:
+    words = f"{formats.quantity(data.get('quantity'))} at {formats.rupees(data.get('price'))}".strip()
+    return f"{words} · trade {data['trade_id']}" if data.get("trade_id") else words
+
+
+def _sent(data: dict[str, Any]) -> str:
+    return f"sent once · tag {data.get('tag', '')}"
+
+
+def _opened(data: dict[str, Any]) -> str:
+    words = f"“{data['message']}”" if data.get("message") else ""
+    return " · ".join(part for part in (words, str(data.get("origin") or ""), f"by {data.get('actor', '')}") if part)
+
+
+def _received(data: dict[str, Any]) -> str:
+    return f"mode {data.get('mode', '')} · {data.get('length', '')} characters"
+
+
+def _books(data: dict[str, Any]) -> str:
+    complete = data.get("complete") or {}
+    missing = [name for name, read in complete.items() if not read]
+    words = ", ".join(name for name, read in complete.items() if read)
+    return f"{words} · not read: {', '.join(missing)}" if missing else words
+
+
+def _reconciled(data: dict[str, Any]) -> str:
+    count = int(data.get("delta_count") or 0)
+    return f"{count} difference{'' if count == 1 else 's'}"
+
+
+def _acked(data: dict[str, Any]) -> str:
+    return f"order {data.get('broker_order_id', '')}"
+
+
+def _read(data: dict[str, Any]) -> str:
+    intent, assumed = data.get("intent"), data.get("assumed") or ()
+    if not isinstance(intent, dict):
+        return summary_of(data)
     names = ("kind", "topic", "side", "quantity", "symbol", "order_type", "price", "product")
     words = " ".join(str(intent[name]) for name in names if intent.get(name))
     return f"{words} · assumed {', '.join(map(str, assumed))}" if assumed else words
 
 
 def _leg(leg: dict[str, Any]) -> str:
+    shown = {**leg, "limit_price": formats.rupees(leg.get("limit_price"))}
     names = ("side", "quantity", "symbol", "order_type", "limit_price", "product", "validity")
-    return " ".join(str(leg[name]) for name in names if leg.get(name))
+    return " ".join(str(shown[name]) for name in names if shown.get(name))
 
 
 def summary_of(data: dict[str, Any]) -> str:
@@ -117,3 +173,11 @@ def _is_short(value: Any) -> bool:
     is_id = len(text) in (26, 36, 64) and " " not in text
     is_time = len(text) >= 20 and text[4:5] == "-" and text[10:11] == "T"
     return isinstance(value, str) and text != "" and not is_id and not is_time and len(text) <= 120
+
+
+TELLERS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "trace.opened": _opened, "message.received": _received, "snapshot.taken": _books, "reconcile.ok": _reconciled,
+    "reconcile.deltas": _reconciled, "intent.read": _read, "plan.made": _plan, "risk.decided": _verdict,
+    "order.prepared": _prepared, "send.started": _sent, "order.acked": _acked, "status.change": _status, "status.ignored": _status,
+    "fill.booked": _fill,
+}  # fmt: skip

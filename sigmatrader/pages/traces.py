@@ -23,6 +23,12 @@ from sigmatrader.pages.people import user_of
 from sigmatrader.pages.trace_tree import Node, tree_of
 
 PAGE = 50
+BACKGROUND = ("schedule", "system", "settings")
+KIND_WORDS = {
+    "reconcile": "Books compared with the broker", "takeover": "Books taken over as they stand",
+    "connection": "Broker connection", "user": "Account", "trading_state": "Kill switch", "flag": "Switch",
+    "policy": "Risk policy", "token": "API token", "snapshot": "Books read",
+}  # fmt: skip
 
 
 @require_GET
@@ -34,6 +40,7 @@ def traces(request: HttpRequest) -> HttpResponse:
     context = {
         "traces": page[:PAGE], "more": page[PAGE - 1].started_at.isoformat() if len(page) > PAGE else "",
         "outcomes": [outcome.value for outcome in TraceOutcome], "asked": request.GET, "now": timezone.now(),
+        "all": request.GET.get("all") == "1", "kind_words": KIND_WORDS,
         "filtered": any(request.GET.get(name) for name in ("q", "outcome", "symbol", "from", "to")),
     }  # fmt: skip
     template = "pages/traces_body.html" if getattr(request, "htmx", False) else "pages/traces.html"
@@ -55,6 +62,7 @@ def trace(request: HttpRequest, correlation_id: str) -> HttpResponse:
         "trace": row, "nodes": nodes, "selected": _selected(nodes, request.GET.get("event", "")), "events": events,
         "broken": broken, "head": events[-1] if events else None, "failures": sum(node.failed for node in nodes),
         "card": card_view(card, request=request, now=timezone.now()) if card else None, "at": "trace",
+        "kind_words": KIND_WORDS,
         "took": formats.duration((events[-1].ts - row.started_at) / timedelta(milliseconds=1)) if events else "",
     }  # fmt: skip
     return render(request, "pages/trace.html", context)
@@ -81,7 +89,10 @@ def _own(user: User) -> QuerySet[DecisionTrace]:
 
 
 def _filtered(rows: QuerySet[DecisionTrace], request: HttpRequest) -> QuerySet[DecisionTrace]:
+    """The asked rows; without ``all=1`` those of the trader's own doing, or routine would bury them."""
     asked = request.GET
+    if asked.get("all") != "1":
+        rows = rows.exclude(origin__in=BACKGROUND)
     if query := asked.get("q", "").strip():
         rows = rows.filter(
             Q(message__icontains=query) | Q(correlation_id__istartswith=query) | Q(links__value__icontains=query)

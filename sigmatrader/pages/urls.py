@@ -1,9 +1,10 @@
 from django.urls import path
 
-from sigmatrader.pages import cards, exceptions, orders, portfolio, settings_page, traces
+from sigmatrader.pages import cards, exceptions, live, orders, portfolio, settings_page, traces
 
 urlpatterns = [
     path("", portfolio.portfolio, name="portfolio"),
+    path("live", live.live, name="live"),
     path("orders", orders.orders, name="orders"),
     path("cards/<uuid:card_id>", cards.card, name="card"),
     path("traces", traces.traces, name="traces"),

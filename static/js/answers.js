@@ -1,11 +1,15 @@
 // What stands below an answer's text: its table, its facts with their sources, choices and a link. Data in, elements out.
 import { el, icon, price, rupees } from "./dom.js";
 
-/** @param {{columns: string[], rows: string[][]}} table */
+const MONEY = /^[+\u2212]?₹[\d,.]+$/;
+
+/** The ₹ of a column stands in its head, not in every cell. @param {{columns: string[], rows: string[][]}} table */
 export function tableOf(table) {
   const right = (n) => (n > 0 ? { class: "st-r" } : {});
-  const head = el("tr", {}, ...table.columns.map((name, n) => el("th", { scope: "col", ...right(n) }, name)));
-  const rows = table.rows.map((row) => el("tr", {}, ...row.map((cell, n) => el("td", { class: `${n > 0 ? "st-r" : "st-med"} ${tone(cell)}`.trim() }, cell))));
+  const money = table.columns.map((_, n) => table.rows.length > 0 && table.rows.every((row) => MONEY.test(row[n] ?? "")));
+  const cellOf = (text, n) => (money[n] ? text.replace("₹", "") : text);
+  const head = el("tr", {}, ...table.columns.map((name, n) => el("th", { scope: "col", ...right(n) }, money[n] ? `${name} ₹` : name)));
+  const rows = table.rows.map((row) => el("tr", {}, ...row.map((cell, n) => el("td", { class: `${n > 0 ? "st-r" : "st-med"} ${tone(cell)}`.trim() }, cellOf(cell, n)))));
   return el("div", { class: "st-say-table", "data-testid": "answer-table", tabindex: "0", role: "region", "aria-label": "Figures of the answer" },
     el("table", { class: "st-t" }, el("thead", {}, head), el("tbody", {}, ...rows)));
 }
@@ -33,9 +37,10 @@ function sourceOf(source) {
 export function factsOf(facts, trace) {
   const sources = [...new Set(facts.map((fact) => fact.source).filter(Boolean))];
   const more = trace ? [" · ", el("a", { href: `/traces/${trace}` }, `trace ${trace.slice(0, 8)}`)] : [];
-  const head = el("summary", {}, icon("chevron-down", "st-i-s"), `Facts: ${facts.length} figure${facts.length === 1 ? "" : "s"}`, ...sources.slice(0, 2).flatMap((source) => [" · ", sourceOf(source)]), ...more);
+  const links = sources.slice(0, 2).flatMap((source) => [" · ", sourceOf(source)]);
+  const head = el("summary", {}, icon("chevron-down", "st-i-s"), `Facts: ${facts.length} figure${facts.length === 1 ? "" : "s"}`);
   const rows = facts.map((fact) => el("li", fact.verified === false ? { class: "st-warn" } : {}, el("span", {}, fact.text ?? ""), el("b", {}, shown(fact))));
-  return el("details", { class: "st-facts", "data-testid": "facts" }, head, el("ul", {}, ...rows));
+  return el("div", { class: "st-facts", "data-testid": "facts" }, el("details", {}, head, el("ul", {}, ...rows)), el("p", {}, ...links, ...more));
 }
 
 /** @param {Array<string|{label?: string, text?: string}>} choices @param {string} [mode] the mode a choice switches to */

@@ -36,9 +36,18 @@ export function startDialogs() {
     const theme = target.closest("[data-theme-set]");
     if (theme) setTheme(theme.dataset.themeSet);
   });
-  document.addEventListener("st:signed-out", () => document.getElementById("login-dialog").showModal());
+  document.addEventListener("st:signed-out", () => {
+    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("login-dialog"));
+    if (!dialog.open && !dialog.dataset.seen) dialog.showModal();
+    dialog.dataset.seen = "yes";
+  });
   document.addEventListener("htmx:responseError", (event) => {
     if ([401, 403].includes(event.detail.xhr.status)) document.dispatchEvent(new CustomEvent("st:signed-out"));
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!/\/sign-in(\/|\?|$)/.test(new URL(event.detail.xhr.responseURL || window.location.href).pathname)) return;
+    event.detail.shouldSwap = false;
+    document.dispatchEvent(new CustomEvent("st:signed-out"));
   });
   document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRFToken"] = csrfToken(); });
   markTheme();

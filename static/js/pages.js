@@ -1,9 +1,8 @@
 // What single pages do beyond links: refresh, cancel, reconcile, exceptions, flags, sorting, copying. Each ends by reading the page's truth again.
 import { ApiProblem, keyFor, randomKey, send, settle } from "./api.js";
+import { serverNow } from "./age.js";
 import { ask } from "./dialogs.js";
 import { el, icon, toast } from "./dom.js";
-
-const SNOOZE_MS = 4 * 3600 * 1000;
 
 /** Asks the page's live parts to read themselves again. */
 function refreshPage() {
@@ -62,10 +61,43 @@ async function actOnExceptions(button) {
     if (typed === null) return undefined;
     note = typed;
   }
-  const body = action === "snooze" ? { note, until: new Date(Date.now() + SNOOZE_MS).toISOString() } : { note };
+  const until = action === "snooze" ? await chooseUntil(ids.length) : "";
+  if (until === null) return undefined;
+  const body = until ? { note, until } : { note };
   return during(button, async () => {
     for (const id of ids) await send("POST", `/api/exceptions/${id}/${action}`, { body, key: randomKey() });
   });
+}
+
+/** @param {number} count @returns {Promise<string|null>} until when, as an ISO time */
+function chooseUntil(count) {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("snooze-dialog"));
+  dialog.querySelector("[data-snooze-title]").textContent = `Snooze ${count}`;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(untilOf(dialog.returnValue)), { once: true });
+  });
+}
+
+/** @param {string} choice hours from now, or HH:MM of the next trading morning in IST @returns {string|null} */
+function untilOf(choice) {
+  if (!choice) return null;
+  if (!choice.includes(":")) return new Date(serverNow() + Number(choice) * 3600000).toISOString();
+  const IST_MS = 5.5 * 3600000;
+  const [hours, minutes] = choice.split(":").map(Number);
+  const local = new Date(serverNow() + IST_MS);
+  const day = new Date(Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), local.getUTCDate() + 1, hours, minutes));
+  while ([0, 6].includes(day.getUTCDay())) day.setUTCDate(day.getUTCDate() + 1);
+  return new Date(day.getTime() - IST_MS).toISOString();
+}
+
+/** The first look at a new account needs no press. */
+function readFirst() {
+  const box = document.querySelector("[data-read-first]");
+  if (!box) return;
+  send("POST", `/api/broker/connections/${box.dataset.readFirst}/snapshot`, { body: {}, key: randomKey() })
+    .then(refreshPage, (error) => toast(error.sentence ?? "The books could not be read.", "stop"));
 }
 
 /** @param {HTMLInputElement} input */
@@ -158,4 +190,5 @@ export function startPages() {
     if (event.target.open) readRaw(event.target.querySelector("pre"));
   });
   document.addEventListener("st:orders-changed", refreshPage);
+  readFirst();
 }

@@ -40,14 +40,46 @@ async function load() {
     const messages = thread.messages?.results ?? thread.messages ?? [];
     if (messages.length) hideHello();
     messages.sort((a, b) => Date.parse(a.created_at) - Date.parse(b.created_at) || (a.role === "user" ? -1 : 1));
-    const turns = messages.map(drawStored).filter(Boolean);
+    const running = messages.at(-1)?.role === "assistant" && messages.at(-1).state === "partial" && !messages.at(-1).finished_at;
+    const turns = (running ? messages.slice(0, -1) : messages).map(drawStored).filter(Boolean);
     const log = document.getElementById("assistant-log");
     log.scrollTop = 1e9;
     await Promise.all(turns.flatMap((turn) => turn.loading));
     log.scrollTop = 1e9;
+    if (running) await resume(thread.last_event_id);
   } catch (error) {
     if (!(error instanceof ApiProblem)) throw error;
     if (error.status === 404) forgetThread();
+  }
+}
+
+/** How far back the events of one run may lie; a run of the built-in reader has about 30. */
+const RUN_EVENTS = 400;
+
+/** A run that a reload interrupted for us, but not for the server: what it said so far, then the rest as it comes. @param {number} last */
+async function resume(last) {
+  const path = `/api/ai/threads/${state.thread}/events`;
+  const { events } = await send("GET", `${path}?after=${Math.max(0, last - RUN_EVENTS)}`);
+  const start = events.findLastIndex((event) => event.type === "RUN_STARTED");
+  const told = start < 0 ? [] : events.slice(start);
+  const turn = new Turn();
+  state.run = new AbortController();
+  state.stopped = false;
+  setRunning(true);
+  try {
+    for (const event of told) turn.apply(event);
+    const response = await open("GET", `${path}?after=${told.at(-1)?.id ?? last}`, { accept: "text/event-stream", signal: state.run.signal });
+    for await (const event of eventsOf(response)) {
+      turn.apply(event.data);
+      if (turn.finished) break;
+    }
+    turn.finish(state.stopped ? "stopped" : "complete");
+    document.getElementById("assistant-announce").textContent = turn.text;
+  } catch (error) {
+    fail(turn, error, "");
+  } finally {
+    state.run = null;
+    setRunning(false);
   }
 }
 
@@ -125,9 +157,9 @@ function fail(turn, error, text) {
   if (state.stopped) return turn.finish("stopped");
   const slow = state.run?.signal.reason === "slow";
   if (!slow && !(error instanceof ApiProblem) && !(error instanceof TypeError) && !(error instanceof DOMException)) throw error;
-  if (!input.value) keepDraft(text);
+  if (text && !input.value) keepDraft(text);
   if (error instanceof ApiProblem && error.status === 404) forgetThread();
-  const words = slow ? "No answer in 30 s. Your message is kept below; send it again." : error instanceof ApiProblem ? error.sentence : "The line broke. What arrived stays; your message is kept below.";
+  const words = slow ? "No answer in 30 s. Your message is kept below; send it again." : error instanceof ApiProblem ? error.sentence : "The line broke. What arrived stays; your message is kept.";
   return turn.finish("failed", words);
 }
 
@@ -175,6 +207,7 @@ function onClick(event) {
 }
 
 const WIDTHS = ["st-w-1", "", "st-w-3", "st-w-4"];
+const PIXELS = [360, 400, 480, 560];
 
 /** @param {number} step */
 function widen(step) {
@@ -188,6 +221,7 @@ function showWidth() {
   root.classList.remove(...WIDTHS.filter(Boolean));
   const name = WIDTHS[Number(localStorage.getItem("st-width") ?? 1)];
   if (name) root.classList.add(name);
+  panel.querySelector("[data-panel-grip]").setAttribute("aria-valuenow", String(PIXELS[WIDTHS.indexOf(name)]));
 }
 
 function startGrip() {

@@ -17,7 +17,7 @@ from execution.domain import IntentKind, OrderInstruction, Origin, TradeIntent
 from execution.models import ActionCard
 from risk.services import ensure_default_policy
 from sigmatrader.audit.ids import new_correlation_id
-from tests.execution.working import approve_card, cancel, follow, modify, working  # noqa: F401  # fixtures for all
+from tests.execution.working import approve_card, cancel, follow, modify, sweep, working  # noqa: F401  # fixtures for all
 from tests.support.fake_broker import START, FakeBroker, install
 
 

@@ -34,9 +34,13 @@ class TestCancel:
         assert (command.state, outcome(command)) == ("DONE", "cancelled")
         assert command.authorization.kind == "request"
         assert len(sent(broker, "cancel")) == 1
-        assert [
-            word for word in words(command) if word.startswith(("authorization", "cancel", "send"))
-        ] == ["authorization.given", "cancel.prepared", "send.started", "cancel.acked", "cancel.done"]
+        assert [word for word in words(command) if word.startswith(("authorization", "cancel", "send"))] == [
+            "authorization.given",
+            "cancel.prepared",
+            "send.started",
+            "cancel.acked",
+            "cancel.done",
+        ]
 
     def test_same_key_replays(self, working, cancel, broker):
         order, header = working(), key()

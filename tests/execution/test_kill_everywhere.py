@@ -60,7 +60,7 @@ def each_write(action: Callable[[int], bool], *, at_most: int = 150) -> int:
         try:
             with transaction.atomic():
                 died = action(count)
-                raise _Undo  # noqa: TRY301
+                raise _Undo
         except _Undo:
             if not died:
                 return count - 1

@@ -1,4 +1,4 @@
-"""Threads that press, sweep and poll at once, each on a database connection of its own: one order, one of everything."""
+"""Threads that press, sweep and poll at once, each on its own database connection: one order, one of everything."""
 
 from __future__ import annotations
 
@@ -108,9 +108,7 @@ def test_approve_against_decline(make_card, trader, broker):
     def decide(n: int) -> str:
         if n % 2:
             return approval.decline_card(card.id, user=trader, reason="", now=utcnow()).state
-        return approval.approve_card(
-            card.id, user=trader, content_hash=card.content_hash, now=utcnow()
-        ).card.state
+        return approval.approve_card(card.id, user=trader, content_hash=card.content_hash, now=utcnow()).card.state
 
     results = at_once(6, decide)
     raise_unexpected(results, Problem)
@@ -159,10 +157,12 @@ def test_pollers_against_reconciliations_with_orders_made_elsewhere(
 
 
 def test_cancel_pressed_twice(resting, trader, broker, clock, connection):
-    results = at_once(
-        2,
-        lambda n: cancelling.cancel_order(resting, user=trader, correlation_id=new_correlation_id(), now=utcnow()).state,
-    )
+    def press(n: int) -> str:
+        command = cancelling.cancel_order(resting, user=trader, correlation_id=new_correlation_id(), now=utcnow())
+        assert command is not None
+        return command.state
+
+    results = at_once(2, press)
     raise_unexpected(results, Problem)
     for _ in range(3):
         clock.shift(1)

@@ -1,4 +1,4 @@
-"""The ledger against the broker's books: takeover, differences, what a person can do about each (CONTROLS section 3)."""
+"""The ledger against the broker's books: takeover, differences, and what a person can do about each."""
 
 from __future__ import annotations
 
@@ -261,7 +261,9 @@ class TestRemedies:
         assert trader_api.get(f"/api/orders/{order['id']}").json()["broker_order_id"]
         assert len(broker.sent) == 1
 
-    def test_freeze_allows_exits_only(self, trader_api, reconcile, broker, follow, books_say, remedy, clock, connection):
+    def test_freeze_allows_exits_only(
+        self, trader_api, reconcile, broker, follow, books_say, remedy, clock, connection
+    ):
         placed(trader_api)
         follow(8)
         clock.shift(timedelta(minutes=1))

@@ -1,41 +1,23 @@
-"""The sweep and the fault table: what becomes of work whose process, queue or clock was lost (FAULTS section A)."""
+"""The sweep and the fault table: what becomes of work whose process was lost (FAULTS section A)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from broker.domain import OrderType, Product, Side
-from broker.ports import BrokerUnavailable
 from execution import approval, door, poller, recovery
 from execution.domain import IntentKind, OrderInstruction, TradeIntent
-from execution.models import ActionCard, Fill, LedgerEntry, OrderIntent
+from execution.models import Fill, LedgerEntry, OrderIntent
 from risk.domain import TradingStateName
-from risk.models import TradingState
 from risk.services import set_trading_state
-from sigmatrader.audit.models import ExceptionRecord, TraceClosing, TraceEvent
+from sigmatrader.audit.models import ExceptionRecord
 from tests.execution.api import utcnow
-from tests.execution.conftest import buy
-from tests.support.fake_broker import ARRIVAL, Outcome, ProcessKilled, Step, stays_open
+from tests.execution.working import ending_of, sole, words_of
+from tests.support.fake_broker import Outcome, ProcessKilled
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def sweep(clock):
-    """Sweeps ``times`` times, ``step_s`` apart, polling all that is open."""
-
-    def run(times=1, step_s=3.0, *, settle_now=True):
-        report = None
-        for _ in range(times):
-            clock.shift(timedelta(seconds=step_s))
-            report = recovery.sweep(now=utcnow(), settle_now=settle_now)
-        return report
-
-    return run
 
 
 @pytest.fixture
@@ -50,20 +32,6 @@ def committed(make_card, approve, monkeypatch):
         return card
 
     return make
-
-
-def sole(card):
-    return OrderIntent.objects.get(plan=card.plan)
-
-
-def words(card):
-    return list(
-        TraceEvent.objects.filter(correlation_id=card.correlation_id).order_by("seq").values_list("type", flat=True)
-    )
-
-
-def ending(card):
-    return TraceClosing.objects.filter(trace_id=card.correlation_id).order_by("id").values_list("outcome", flat=True)
 
 
 class TestSweep:
@@ -95,7 +63,7 @@ class TestSweep:
         assert sweep(step_s=301).cards_expired == 1
         card.refresh_from_db()
         assert card.state == "expired"
-        assert list(ending(card)) == ["expired"]
+        assert list(ending_of(card)) == ["expired"]
         assert sweep().cards_expired == 0
 
     def test_one_connection_that_cannot_be_read_does_not_stop_the_sweep(
@@ -131,7 +99,7 @@ class TestKilled:
             set_trading_state(scope="global", state=TradingStateName.HALTED, actor="t", now=utcnow())
         sweep(step_s=3 if reason == "halted" else 301)
         assert sole(card).state == {"halted": "DENIED", "expired": "EXPIRED"}[reason]
-        assert list(ending(card)) == [{"halted": "denied", "expired": "expired"}[reason]]
+        assert list(ending_of(card)) == [{"halted": "denied", "expired": "expired"}[reason]]
         assert broker.sent == []
 
     @pytest.mark.parametrize(
@@ -149,8 +117,8 @@ class TestKilled:
         sweep(8, step_s=5)
         sweep(12, step_s=30)
         assert (sole(card).state, broker.order_count(), len(broker.sent)) == (state, orders, sent)
-        assert list(ending(card)) == [{"FILLED": "filled", "NOT_PLACED": "not_placed"}[state]]
-        found = words(card)
+        assert list(ending_of(card)) == [{"FILLED": "filled", "NOT_PLACED": "not_placed"}[state]]
+        found = words_of(card)
         if point == "sending":
             assert found.count("lookup.miss") == 11
             assert ExceptionRecord.objects.get(code="PLACEMENT_NOT_FOUND").status == "open"
@@ -170,7 +138,7 @@ class TestKilled:
         for _ in range(5):
             door.send_intent(sole(card).id)
         assert len(broker.sent) == 1
-        assert words(card).count("task.duplicate_ignored") == 4
+        assert words_of(card).count("task.duplicate_ignored") == 4
 
     def test_a20_a_poller_that_dies_is_followed_by_another(self, make_card, approve, broker, sweep, monkeypatch):
         card = make_card()
@@ -197,7 +165,7 @@ class TestKilled:
         sweep(24, step_s=5)
         card.refresh_from_db()
         assert (sole(card).state, card.state) == ("FILLED", "done")
-        assert list(ending(card)) == ["not_placed", "filled"]
+        assert list(ending_of(card)) == ["not_placed", "filled"]
         assert ExceptionRecord.objects.get(code="LATE_ARRIVAL").severity == "critical"
         assert len(broker.sent) == 1
 
@@ -242,7 +210,7 @@ class TestSeveralLegs:
         sweep(10)
         assert self.states(half_sent) == ["FILLED", "FILLED"]
         assert [row.symbol for row in broker.placed] == ["NSE:INFY", "NSE:ITC"]
-        assert list(ending(half_sent)) == ["filled"]
+        assert list(ending_of(half_sent)) == ["filled"]
 
     @pytest.mark.parametrize("reason", ["halted", "expired"])
     def test_else_a_person_decides_on_it(self, half_sent, broker, sweep, trader_api, reason):
@@ -252,8 +220,8 @@ class TestSeveralLegs:
         sweep(10)
         assert self.states(half_sent) == ["FILLED", "NEEDS_REVIEW"]
         assert len(broker.placed) == 1
-        assert list(ending(half_sent)) == ["needs_review"]
-        assert "plan.partial" in words(half_sent)
+        assert list(ending_of(half_sent)) == ["needs_review"]
+        assert "plan.partial" in words_of(half_sent)
         exception = ExceptionRecord.objects.get(code="PARTIAL_PLAN")
         assert (exception.status, exception.severity) == ("open", "high")
         path = f"/api/exceptions/{exception.pk}/remediate"
@@ -261,118 +229,3 @@ class TestSeveralLegs:
         assert self.states(half_sent) == ["FILLED", "NOT_PLACED"]
         exception.refresh_from_db()
         assert exception.status == "resolved"
-
-
-class TestBrokersBook:
-    def test_a21_older_rows_change_nothing(self, make_card, approve, broker, sweep, monkeypatch):
-        broker.script(Outcome.ACK, statuses=(*ARRIVAL, Step("OPEN", 4), Step("OPEN", 7)))
-        card = make_card()
-        approve(card)
-        sweep(4)
-        old = broker.orders()[0]
-        sweep(3)
-        assert sole(card).filled_quantity == 7
-        monkeypatch.setattr(broker, "orders", lambda: (old,))
-        sweep(2)
-        assert (sole(card).state, sole(card).filled_quantity) == ("WORKING", 7)
-        assert not ExceptionRecord.objects.filter(code="STATUS_REGRESSION").exists()
-
-    def test_a27_slices_are_one_order(self, make_card, approve, broker, sweep, monkeypatch):
-        broker.script(Outcome.ACK, statuses=stays_open())
-        card = make_card()
-        approve(card)
-        row = broker.orders()[0]
-        children = tuple(
-            replace(row, broker_order_id=f"{row.broker_order_id}{n}", parent_order_id=row.broker_order_id, quantity=5,
-                    filled_quantity=5, pending_quantity=0, status="COMPLETE", average_price=Decimal(1500))
-            for n in (1, 2)
-        )  # fmt: skip
-        monkeypatch.setattr(broker, "orders", lambda: children)
-        sweep(2)
-        intent = sole(card)
-        assert (intent.state, intent.filled_quantity) == ("FILLED", 10)
-        assert not ExceptionRecord.objects.filter(code__in=["DUPLICATE_TAG", "ORDER_MISMATCH"]).exists()
-        assert len(broker.sent) == 1
-
-    def test_a28_two_orders_with_one_tag_halt_the_account_once(
-        self, make_card, approve, broker, sweep, monkeypatch, connection
-    ):
-        broker.script(Outcome.UNKNOWN_ACCEPTED, statuses=stays_open())
-        card = make_card()
-        approve(card)
-        row = broker.orders()[0]
-        twins = (row, replace(row, broker_order_id="999", symbol="NSE:TCS"))
-        monkeypatch.setattr(broker, "orders", lambda: twins)
-        sweep(3)
-        assert TradingState.objects.get(scope=connection.account).state == "HALTED"
-        assert ExceptionRecord.objects.get(code="DUPLICATE_TAG").severity == "critical"
-        assert TraceEvent.objects.filter(type="trading_state.set").count() == 1
-
-    def test_a_mismatch_does_not_loosen_a_halt(self, make_card, approve, broker, sweep, connection):
-        card = make_card()
-        approve(card)
-        set_trading_state(scope=connection.account, state=TradingStateName.HALTED, actor="t", now=utcnow())
-        live = next(iter(broker._orders.values()))
-        live.request = replace(live.request, product=Product.MIS)
-        sweep()
-        assert ExceptionRecord.objects.filter(code="ORDER_MISMATCH").exists()
-        assert TradingState.objects.get(scope=connection.account).state == "HALTED"
-
-    def test_a31_a_read_that_failed_is_no_miss(self, make_card, approve, broker, sweep):
-        broker.script(Outcome.UNKNOWN_NOT_ACCEPTED)
-        card = make_card()
-        approve(card)
-        broker.fail_read("orders", BrokerUnavailable("cut"), times=3)
-        sweep(3)
-        assert sole(card).lookups == 0
-        assert words(card).count("lookup.invalid") == 3
-
-
-class TestEndOfDay:
-    def test_a32_what_is_unknown_at_the_days_end_needs_a_person(self, make_card, approve, broker, sweep, clock):
-        clock.move_to(utcnow().replace(hour=0, minute=29, second=50) + timedelta(days=1))  # 05:59:50 in Mumbai
-        broker.now = utcnow()
-        broker.script(Outcome.UNKNOWN_NOT_ACCEPTED)
-        card = make_card()
-        approve(card)
-        sweep(3, step_s=1)
-        assert sole(card).state == "AMBIGUOUS"
-        sweep(step_s=30)
-        assert sole(card).state == "NEEDS_REVIEW"
-        assert ExceptionRecord.objects.get(code="PLACEMENT_UNRESOLVED").severity == "critical"
-        assert list(ending(card)) == ["needs_review"]
-        assert words(card).count("lookup.miss") == sole(card).lookups
-        assert len(broker.sent) == 1
-
-    def test_what_was_open_ends_with_its_day_and_keeps_its_fills(
-        self, make_card, approve, broker, sweep, clock, monkeypatch
-    ):
-        broker.script(Outcome.ACK, statuses=(*ARRIVAL, Step("OPEN", 4)))
-        card = make_card()
-        approve(card)
-        sweep(6)
-        assert (sole(card).state, sole(card).filled_quantity) == ("WORKING", 4)
-        monkeypatch.setattr(broker, "orders", lambda: ())
-        sweep(step_s=24 * 3600)
-        intent = sole(card)
-        assert (intent.state, intent.filled_quantity) == ("CANCELLED", 4)
-        assert list(ending(card)) == ["partly_filled"]
-
-    def test_an_order_the_new_book_still_has_goes_on(self, make_card, approve, broker, sweep):
-        broker.script(Outcome.ACK, statuses=stays_open())
-        card = make_card()
-        approve(card)
-        sweep(6)
-        sweep(2, step_s=24 * 3600)
-        assert sole(card).state == "WORKING"
-
-
-class TestLimitsSeeWhatWasJustSent:
-    def test_orders_sent_since_the_books_were_read_count(self, make_card, approve, broker):
-        """Two orders within the age the books may have: the second is judged with the first in the book."""
-        approve(make_card(buy(120)))
-        second = make_card(buy(120))
-        assert second.state == "denied"
-        assert "POSITION_MAX" in second.plan.decision.denials
-        assert ActionCard.objects.count() == 2
-        assert len(broker.sent) == 1

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from execution import poller
+from execution import poller, recovery
 from execution.models import OrderIntent
 from sigmatrader.audit.models import TraceClosing, TraceEvent
 from tests.execution.api import key, placed, utcnow
@@ -75,3 +75,31 @@ def words(command):
 
 def outcome(command):
     return TraceClosing.objects.filter(trace_id=command.correlation_id).latest("id").outcome
+
+
+@pytest.fixture
+def sweep(clock):
+    """Sweeps ``times`` times, ``step_s`` apart, polling all that is open."""
+
+    def run(times=1, step_s=3.0, *, settle_now=True):
+        report = None
+        for _ in range(times):
+            clock.shift(timedelta(seconds=step_s))
+            report = recovery.sweep(now=utcnow(), settle_now=settle_now)
+        return report
+
+    return run
+
+
+def sole(card):
+    return OrderIntent.objects.get(plan=card.plan)
+
+
+def words_of(card):
+    return list(
+        TraceEvent.objects.filter(correlation_id=card.correlation_id).order_by("seq").values_list("type", flat=True)
+    )
+
+
+def ending_of(card):
+    return TraceClosing.objects.filter(trace_id=card.correlation_id).order_by("id").values_list("outcome", flat=True)

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from django.template.loader import render_to_string
 
-from sigmatrader.pages.card_view import CardView, figure
+from sigmatrader.pages.card_parts import figure
+from sigmatrader.pages.card_view import CardView
 from tests.web import fixtures
 
 

@@ -1,16 +1,14 @@
-"""What the OpenAPI document shares: the problem component, its answers, and one path per endpoint."""
+"""What the OpenAPI document shares: the problem component and its answers, the filters of lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
-Endpoint = tuple[str, str, str, Callable[..., Any]]
-
-_MEANINGS = {
+MEANINGS = {
     400: "The request cannot be read (BAD_JSON, IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_INVALID).",
     401: "Not signed in, or the token is not valid.",
     403: "Your role does not allow this, or REAUTH_REQUIRED.",
@@ -22,7 +20,7 @@ _MEANINGS = {
     429: "Too many requests; wait as Retry-After says.",
     503: "A part is down: STORAGE_UNAVAILABLE, AUDIT_UNAVAILABLE.",
 }
-_ALWAYS = (401, 403, 503)
+ALWAYS = (401, 403, 503)
 
 
 class FieldFaultSerializer(serializers.Serializer[Any]):
@@ -50,10 +48,10 @@ def problems(*statuses: int, codes: dict[int, str] | None = None) -> dict[Any, A
     return {
         (status, "application/problem+json"): OpenApiResponse(
             ProblemSerializer,
-            description=" ".join(filter(None, [_MEANINGS.get(status, ""), (codes or {}).get(status, "")])),
-            examples=[_example(status)],
+            description=" ".join(filter(None, [MEANINGS.get(status, ""), (codes or {}).get(status, "")])),
+            examples=[example(status)],
         )
-        for status in sorted({*_ALWAYS, *statuses})
+        for status in sorted({*ALWAYS, *statuses})
     }
 
 
@@ -72,20 +70,15 @@ PERIOD = (
 )
 
 
-def drop_slash_twins(endpoints: list[Endpoint], **_: object) -> list[Endpoint]:
-    """Preprocessing hook: of the two forms of a path only the one without its trailing slash is documented."""
-    paths = {endpoint[0] for endpoint in endpoints}
-    return [e for e in endpoints if not (e[0].endswith("/") and e[0].rstrip("/") in paths)]
-
-
-def _example(status: int) -> OpenApiExample:
+def example(status: int) -> OpenApiExample:
+    """What such an error looks like."""
     code = {401: "NOT_AUTHENTICATED", 404: "NOT_FOUND", 422: "VALIDATION", 503: "STORAGE_UNAVAILABLE"}.get(status)
     code = code or {400: "BAD_JSON", 403: "FORBIDDEN", 409: "BAD_STATE", 429: "RATE_LIMITED"}.get(status, "REFUSED")
     value = {
         "type": f"urn:sigmatrader:problem:{code.lower().replace('_', '-')}",
         "title": code.replace("_", " ").capitalize(),
         "status": status,
-        "detail": _MEANINGS.get(status, ""),
+        "detail": MEANINGS.get(status, ""),
         "code": code,
         "correlation_id": "01KAQ5Y3M7Q2V9ZB1T4C8N6XWE",
     }

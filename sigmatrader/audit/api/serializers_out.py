@@ -59,11 +59,12 @@ class TraceSummaryOut(Out):
 
 
 class TraceOut(TraceSummaryOut):
-    plan = serializers.JSONField(allow_null=True)
-    decision = serializers.JSONField(allow_null=True)
-    authorization = serializers.JSONField(allow_null=True)
+    plan = serializers.JSONField()
+    decision = serializers.JSONField()
+    authorization = serializers.JSONField()
     orders = serializers.ListField(child=serializers.JSONField())
-    reconciliation = serializers.JSONField(allow_null=True)
+    commands = serializers.ListField(child=serializers.JSONField())
+    reconciliation = serializers.JSONField()
     events = TraceEventOut(many=True)
     chain = ChainOut()
 

@@ -93,6 +93,7 @@ class SystemEventList(APIView):
     fixed: dict[str, object] = {}
 
     @extend_schema(
+        operation_id="audit_events_list",
         parameters=[
             query("category", "", enum=[c.value for c in EventCategory]),
             query("level", "", enum=[level.value for level in EventLevel]),
