@@ -176,7 +176,7 @@ class DepthLevel:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A quote as the broker gave it; ``as_of`` is the exchange's time, ``read_at`` ours. Zero circuit = unknown = None."""
+    """A quote as the broker gave it; ``as_of`` is the exchange's time, ``read_at`` ours. A zero circuit is None."""
 
     symbol: str
     last_price: Decimal
@@ -329,7 +329,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Everything the broker is told of a new order; the adapter turns it into its own arguments, every field present."""
+    """Everything the broker is told of a new order; the adapter makes its own arguments of it, every field present."""
 
     symbol: str
     side: Side
@@ -398,7 +398,7 @@ class SessionPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MarketState:
-    """The one market clock: what time it is for trading, and in which phase. ``practice`` is the always-open session."""
+    """The one market clock: the time for trading, and its phase. ``practice`` is the always-open session."""
 
     now: datetime
     phase: SessionPhase

@@ -55,9 +55,10 @@ def _carry_over(row: OrderCommand, *, now: datetime) -> None:
     if row.order.intent_id is None:
         return
     wanted = modify_of(row)
+    price = wanted.limit_price if wanted.limit_price is not None else wanted.trigger_price
     OrderIntent.objects.filter(pk=row.order.intent_id).update(
         quantity=wanted.quantity, order_type=wanted.order_type.value, limit_price=wanted.limit_price,
-        trigger_price=wanted.trigger_price, updated_at=now,
+        trigger_price=wanted.trigger_price, order_value=(price or 0) * wanted.quantity, updated_at=now,
     )  # fmt: skip
 
 

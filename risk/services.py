@@ -178,8 +178,8 @@ def set_trading_state(
 
     Pulling needs no reason; releasing, or holding for a shorter time than now, does: Problem 422 REASON_REQUIRED.
     Whether the person may release is the caller's to check: ``before_release`` is called, under the state's lock, when
-    this is a release, and what it raises leaves the state as it is. Raises Problem 422 BAD_RANGE for an ``until`` not after
-    ``now``. An id of another story gets the event there; else the change is a story of its own.
+    this is a release, and what it raises leaves the state as it is. Raises Problem 422 BAD_RANGE for an ``until`` that
+    is not after ``now``. An id of another story gets the event there; else the change is a story of its own.
     """
     if until is not None and until <= now:
         raise unprocessable("BAD_RANGE", "until must lie in the future.", [_until_fault()])

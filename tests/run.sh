@@ -19,7 +19,10 @@ except psycopg.Error as exc:
     print(str(exc).strip().splitlines()[0]); sys.exit(1)
 ' "$POSTGRES"); then
     echo "== PostgreSQL"
-    DATABASE_URL="$POSTGRES" SIGMATRADER_TEST_DB="make_$$" pass "$@" || exit 1
+    # What has no database in it, or starts a product of its own, is not run a second time.
+    again="--ignore=tests/broker/paper --ignore=tests/up --ignore=tests/architecture --ignore=tests/web"
+    # shellcheck disable=SC2086
+    DATABASE_URL="$POSTGRES" SIGMATRADER_TEST_DB="make_$$" pass -m "not browser" $again "$@" || exit 1
 elif [ "$REQUIRE" = 1 ]; then
     echo "PostgreSQL is required and does not answer: $reason" >&2
     exit 1

@@ -21,6 +21,10 @@ CHAPTERS = {
     "flag.set": ("Switch", "settings"), "policy.published": ("Policy", "shield-check"),
     "trace.closed": ("Closed", "flag"),
 }  # fmt: skip
+STEPS = {
+    "order.acked": "Taken by the broker", "status.change": "Status", "status.ignored": "Status seen",
+    "send.unknown": "No answer", "lookup.hit": "Found by its tag", "lookup.miss": "Looked up, not there",
+}  # fmt: skip
 FAILURES = {
     "send.unknown", "send.not_sent", "egress.denied", "order.rejected", "order.denied", "order.not_placed",
     "order.needs_review", "card.denied", "card.failed", "reconcile.deltas", "lookup.invalid",
@@ -75,13 +79,17 @@ def tree_of(events: Sequence[Event], *, broken: Collection[int] = ()) -> list[No
 
 def _node(event: Event, *, broken: Collection[int], first: bool) -> Node:
     data = json.loads(event.data)
-    title, icon = CHAPTERS.get(event.type, (event.type.replace(".", " ").replace("_", " ").capitalize(), ""))
+    title, icon = CHAPTERS.get(event.type, (STEPS.get(event.type) or _plain(event.type), ""))
     failed = event.type in FAILURES or (event.type == "risk.decided" and data.get("outcome") == "deny")
     return Node(
         seq=event.seq, ts=event.ts, type=event.type, title=title, icon=icon, summary=told(event.type, data),
         depth=0 if first or event.type in CHAPTERS else 1, failed=failed, data=data, prev_hash=event.prev_hash,
         hash=event.hash, sound=event.seq not in broken,
     )  # fmt: skip
+
+
+def _plain(type_: str) -> str:
+    return type_.replace(".", " ").replace("_", " ").capitalize()
 
 
 def told(type_: str, data: dict[str, Any]) -> str:
@@ -178,6 +186,6 @@ def _is_short(value: Any) -> bool:
 TELLERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "trace.opened": _opened, "message.received": _received, "snapshot.taken": _books, "reconcile.ok": _reconciled,
     "reconcile.deltas": _reconciled, "intent.read": _read, "plan.made": _plan, "risk.decided": _verdict,
-    "order.prepared": _prepared, "send.started": _sent, "order.acked": _acked, "status.change": _status, "status.ignored": _status,
-    "fill.booked": _fill,
+    "order.prepared": _prepared, "send.started": _sent, "order.acked": _acked, "status.change": _status,
+    "status.ignored": _status, "fill.booked": _fill,
 }  # fmt: skip

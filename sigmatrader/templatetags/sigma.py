@@ -17,7 +17,8 @@ from sigmatrader.pages import formats
 register = template.Library()
 
 _FILTERS: dict[str, Callable[..., str]] = {
-    "inr": formats.rupees, "inr_signed": formats.signed_rupees, "price": formats.price, "amount": formats.amount, "qty": formats.quantity,
+    "inr": formats.rupees, "inr_signed": formats.signed_rupees, "price": formats.price, "amount": formats.amount,
+    "qty": formats.quantity,
     "signed": formats.signed, "pct": formats.percent, "pct_signed": formats.signed_percent, "tone": formats.tone,
     "ist": formats.clock, "ist_day": formats.day, "span": formats.duration,
 }  # fmt: skip

@@ -267,3 +267,5 @@ def test_no_page_has_a_serious_accessibility_fault(desk: Desk, theme: str) -> No
             found[path] = faults
     tab.context.close()
     assert found == {}
+    assert desk.watch.complaints == []
+    assert desk.watch.elsewhere == []

@@ -63,6 +63,15 @@ class TestResuming:
         assert len(sent(broker, "cancel")) == 1
 
 
+def test_a_modify_carries_the_orders_value_along(working, modify, approve_card, broker, follow):
+    """The day's limit counts what was ordered, as it stands."""
+    order = working()
+    assert approve_card(modify(order["id"], quantity=100)).status_code == 202
+    follow(6)
+    intent = OrderIntent.objects.get()
+    assert (intent.quantity, intent.order_value) == (100, 150_000)
+
+
 @pytest.mark.parametrize("change", [{"is_active": False}, {"authorized": False}])
 def test_a_modify_needs_a_connection_in_use(working, modify, trader, connection, broker, monkeypatch, change):
     card = modify(working()["id"], price="1499")

@@ -48,7 +48,10 @@ class Up:
     def children(self) -> dict[str, int]:
         found = {}
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            words = " ".join(child.cmdline())
+            try:
+                words = " ".join(child.cmdline())
+            except (psutil.ZombieProcess, psutil.NoSuchProcess):
+                continue  # just killed, not yet waited for
             found.update({name: child.pid for mark, name in MARKS.items() if mark in words})
         return found
 

@@ -115,3 +115,35 @@ def test_figures_get_the_form_of_their_unit() -> None:
     assert [figure(value, unit) for value, unit in pairs] == [
         "₹1,21,440.00", "0.86%", "120", "NSE", "",
     ]  # fmt: skip
+    assert figure("1450 -> 1455", "INR") == "₹1,450.00 → ₹1,455.00"
+
+
+def test_an_order_the_trader_cancelled_unfilled_is_told_as_cancelled_and_not_as_a_failure(now: datetime) -> None:
+    view = fixtures.card(now, state="failed", decided_at=now, decided_by="meera",
+                         orders=[fixtures.order("CANCELLED", now=now)])  # fmt: skip
+    page = html(view)
+    assert view.badge.word == "cancelled"
+    assert "Cancelled, nothing filled." in page
+    assert "Approved 10:30:00 by meera" in page
+    assert "st-note-stop" not in page
+    partly = fixtures.card(now, state="failed", orders=[fixtures.order("CANCELLED", filled=1, now=now)])
+    assert partly.badge.word == "failed"
+
+
+def test_a_stale_card_shows_what_it_was_made_with_and_what_is_true_now(now: datetime) -> None:
+    moved = {"NSE:HDFCBANK": {"then": "1003.40", "now": "1009.10"}}
+    page = html(fixtures.card(now, state="stale", decided_at=now, decided_by="price", around={"moved": moved}))
+    for text in ("₹1,003.40", "₹1,009.10", "0.86% above", "0.29% above", "Show the new card"):
+        assert text in page, text
+    assert "by price" not in page
+    assert "data-card-approve" not in page
+
+
+def test_a_modify_or_cancel_is_told_in_words_with_what_it_changes(now: datetime) -> None:
+    command = {
+        "kind": "modify", "state": "DONE", "detail": "", "updated_at": now,
+        "changes": {"quantity": 5, "order_type": "LIMIT", "limit_price": "1455", "trigger_price": None},
+    }  # fmt: skip
+    page = html(fixtures.card(now, state="done", decided_at=now, commands=[command]))
+    assert "Modify done" in page
+    assert "quantity 5 · limit ₹1,455.00" in page

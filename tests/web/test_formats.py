@@ -33,6 +33,12 @@ def test_a_price_keeps_four_decimals_only_when_it_needs_them() -> None:
     assert [formats.price(v) for v in ("1003.4", "104.0025")] == ["1,003.40", "104.0025"]
 
 
+def test_what_a_binary_fraction_leaves_behind_is_never_shown() -> None:
+    assert formats.price("99725.05000000002") == "99,725.05"
+    assert formats.rupees("99725.05000000002") == "₹99,725.05"
+    assert formats.amount("1478.5333") == "1,478.53"
+
+
 @given(st.integers(min_value=0, max_value=10**15))
 def test_grouping_changes_no_digit(number: int) -> None:
     text = formats.quantity(number)

@@ -168,6 +168,48 @@ def test_a_poll_that_finds_the_same_gets_no_content(trader_client: Client) -> No
     assert response.status_code == 204
 
 
+def test_a_page_that_stands_open_learns_of_a_halt_by_its_small_poll(trader_client: Client, now: datetime) -> None:
+    def poll(address: str) -> Any:
+        return trader_client.get(address, headers={"HX-Request": "true"})
+
+    address = re.search(r'hx-get="(/live\?seen=[^"]+)"', trader_client.get("/").content.decode())
+    assert address is not None
+    assert poll(address[1]).status_code == 204
+    TradingState.objects.create(scope="global", state="HALTED", reason="odd fills", set_by="meera", set_at=now)
+    told = poll(address[1])
+    assert told.status_code == 200
+    page = told.content.decode()
+    assert 'data-testid="halted-strip"' in page
+    assert page.count('hx-swap-oob="true"') == 6
+    newer = re.search(r'hx-get="(/live\?seen=[^"]+)"', page)
+    assert newer is not None
+    assert poll(newer[1]).status_code == 204
+
+
+def test_traces_leave_routine_out_until_it_is_asked_for(trader_client: Client, trader: Any, now: datetime) -> None:
+    cid = new_correlation_id()
+    with recording(now) as record:
+        record.open(cid, kind="reconcile", actor="reconciler", origin="schedule", owner=str(trader.pk))
+        record.close(cid, TraceOutcome.ANSWERED, "No differences.")
+    assert cid not in trader_client.get("/traces").content.decode()
+    page = trader_client.get("/traces?all=1").content.decode()
+    assert cid in page
+    assert "Books compared with the broker" in page
+
+
+def test_the_admin_wears_the_products_colours_within_the_same_policy(trader_client: Client, trader: Any) -> None:
+    type(trader).objects.filter(pk=trader.pk).update(is_staff=True, is_superuser=True)
+    response = trader_client.get("/admin/")
+    assert response.status_code == 200
+    page = response.content.decode()
+    assert "Back to trading" in page
+    assert "css/admin.css" in page
+    assert "script-src 'self';" in response["Content-Security-Policy"]
+    tags = Tags()
+    tags.feed(page)
+    assert [found for found in tags.refused if "inline" in found or "http" in found] == []
+
+
 def test_shortcuts_are_switched_per_person(trader_client: Client, trader: Any) -> None:
     assert trader_client.post("/settings/shortcuts", {"on": "false"}).status_code == 302
     trader.refresh_from_db()
