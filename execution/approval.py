@@ -56,7 +56,7 @@ class _LostRace(Exception):
 
 def owned_card(card_id: uuid.UUID | str, user: User) -> ActionCard:
     """The user's card with its plan and decision; Problem 404 for anyone else's."""
-    found = ActionCard.objects.select_related("plan__decision", "connection", "owner")
+    found = ActionCard.objects.select_related("plan", "connection")
     card = found.filter(pk=card_id, owner=user).first()
     if card is None:
         raise not_found("card")
@@ -112,7 +112,7 @@ def send(approval: Approval) -> Approval:
 
 def current(approval: Approval) -> Approval:
     """The same approval as the database has it now."""
-    card = ActionCard.objects.select_related("plan__decision", "connection", "owner").get(pk=approval.card.pk)
+    card = ActionCard.objects.select_related("plan", "connection").get(pk=approval.card.pk)
     return approval_of(card)
 
 

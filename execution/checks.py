@@ -133,7 +133,7 @@ def _kind_refusal(connection: BrokerConnection) -> Refusal | None:
 
 def _state_refusal(intent: OrderIntent, decision: RiskDecision, *, now: datetime) -> Refusal | None:
     state, reason = trading_state_for(intent.connection.account, now=now)
-    if _STRICTNESS[state] <= _STRICTNESS[_judged_state(decision)]:
+    if state is TradingStateName.ACTIVE or _STRICTNESS[state] <= _STRICTNESS[_judged_state(decision)]:
         return None
     if state is TradingStateName.REDUCING and _passes_under(decision, state, now=now):
         return None

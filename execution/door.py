@@ -41,6 +41,11 @@ _LIMITS = (
     rate.Window(5_000, 86_400),
 )  # per account: 10/s, 400/min, 5,000/day (kite/FACTS e1)
 _READY = (IntentState.PREPARED.value,)
+_CLAIM_FIELDS = ("state", "attempts", "fence", "sending_at", "lease_until", "next_check_at", "updated_at")
+# What the checks read, without the decision's long texts: every millisecond here is one the price may move in.
+_CLAIMABLE = OrderIntent.objects.select_related("plan", "authorization__decision", "connection").defer(
+    "authorization__decision__inputs", "authorization__decision__document"
+)
 _AT_BROKER = (
     IntentState.SENDING.value, IntentState.AMBIGUOUS.value, IntentState.ACKED.value, IntentState.WORKING.value,
     IntentState.FILLED.value,
@@ -141,9 +146,7 @@ def _claim_intent(intent_id: uuid.UUID, *, retry: bool) -> tuple[OrderIntent, _T
     now = timezone.now()
     ready = (*_READY, IntentState.NOT_SENT.value) if retry else _READY
     with recording(now) as record:
-        row = OrderIntent.objects.select_for_update(of=("self",), no_key=True).select_related(
-            "plan", "authorization__decision", "connection", "owner"
-        ).get(pk=intent_id)  # fmt: skip
+        row = _CLAIMABLE.select_for_update(of=("self",), no_key=True).get(pk=intent_id)
         if row.state not in ready:
             record.event(row.correlation_id, "task.duplicate_ignored", {"intent": row.id, "state": row.state})
             return row, None
@@ -164,7 +167,7 @@ def _to_sending(record: Recorder, row: OrderIntent, *, now: datetime) -> int:
     row.lease_until = now + timedelta(seconds=SEND_LEASE_S)
     row.next_check_at = row.lease_until
     row.updated_at = now
-    row.save()
+    row.save(update_fields=_CLAIM_FIELDS)
     ActionCard.objects.filter(plan_id=row.plan_id, state="approved").update(state="executing")
     data = {
         "intent": row.id,

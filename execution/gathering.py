@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 
 from broker import clock, factory
 from broker.domain import Books, BrokerOrder, BrokerOrderStatus, InstrumentInfo, MarketState, Quote, SessionPhase
@@ -35,6 +36,8 @@ _UNDER_WAY = tuple(
     )
 )  # fmt: skip
 _NOT_WORKING = frozenset({BrokerOrderStatus.COMPLETE, BrokerOrderStatus.CANCELLED, BrokerOrderStatus.REJECTED})
+
+_IN_DOUBT = (IntentState.SENDING.value, IntentState.AMBIGUOUS.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,32 +124,45 @@ def book_for(
 
 
 def counters_of(connection: BrokerConnection, *, now: datetime, orders: Sequence[OrderRequest] = ()) -> Counters:
-    """What was already sent, counted in the database: attempts as well as successes."""
+    """What was already sent, counted in the database: attempts as well as successes.
+
+    One plain read of the day's rows, counted here: seven counting queries cost ten times as much on the way to a send.
+    """
     limits = _limits()
     today = days.day_start(now)
-    sent = Q(attempts__gt=0)
     rejected_since = now - timedelta(seconds=limits.rejects_window_s)
-    in_doubt = Q(state__in=[IntentState.SENDING.value, IntentState.AMBIGUOUS.value])
-    since = min(today, rejected_since)
-    recent = OrderIntent.objects.filter(Q(created_at__gte=since) | in_doubt, connection=connection)
-    counts = recent.aggregate(
-        second=Count("pk", filter=sent & Q(sending_at__gt=now - timedelta(seconds=1))),
-        minute=Count("pk", filter=sent & Q(sending_at__gt=now - timedelta(minutes=1))),
-        today=Count("pk", filter=sent & Q(created_at__gte=today)),
-        value=Coalesce(Sum("order_value", filter=sent & Q(created_at__gte=today)), Decimal(0)),
-        rejects=Count("pk", filter=Q(state=IntentState.REJECTED.value, updated_at__gt=rejected_since)),
-        unconfirmed=Count("pk", filter=in_doubt),
+    rows = _recent_rows(connection, since=min(today, rejected_since))
+    sent = [row for row in rows if row.attempts > 0 and row.sending_at is not None]
+    repeated_since = now - timedelta(seconds=limits.duplicate_window_s)
+    recent = Counter(
+        (row.symbol, row.side, row.quantity, row.limit_price) for row in sent if row.sending_at > repeated_since
     )
-    duplicates_since = now - timedelta(seconds=limits.duplicate_window_s)
+    asked = [recent[_likeness(order)] for order in orders if order.kind is RequestKind.PLACE]
     return Counters(
-        orders_last_second=counts["second"],
-        orders_last_minute=counts["minute"],
-        orders_today=counts["today"],
-        value_today=counts["value"],
-        rejects_recent=counts["rejects"],
-        unconfirmed=counts["unconfirmed"],
-        same_order_recent=_same_recent(recent.filter(sent), orders, since=duplicates_since),
+        orders_last_second=sum(row.sending_at > now - timedelta(seconds=1) for row in sent),
+        orders_last_minute=sum(row.sending_at > now - timedelta(minutes=1) for row in sent),
+        orders_today=sum(row.created_at >= today for row in sent),
+        value_today=sum((row.order_value for row in sent if row.created_at >= today), Decimal(0)),
+        rejects_recent=sum(row.state == IntentState.REJECTED and row.updated_at > rejected_since for row in rows),
+        unconfirmed=sum(row.state in _IN_DOUBT for row in rows),
+        same_order_recent=max(asked, default=0),
     )
+
+
+def _recent_rows(connection: BrokerConnection, *, since: datetime) -> list[Any]:
+    return list(
+        OrderIntent.objects.filter(Q(created_at__gte=since) | Q(state__in=_IN_DOUBT), connection=connection)
+        .order_by()
+        .values_list(
+            "attempts", "sending_at", "created_at", "updated_at", "state", "order_value", "symbol", "side", "quantity",
+            "limit_price", named=True,
+        )
+    )  # fmt: skip
+
+
+def _likeness(order: OrderRequest) -> tuple[str, str, int, Decimal | None]:
+    """What makes two orders the same order again."""
+    return order.symbol, order.side.value, order.quantity, order.limit_price
 
 
 def _limits() -> Limits:
@@ -155,21 +171,6 @@ def _limits() -> Limits:
         return active_policy().limits
     except Problem:
         return default_policy().limits
-
-
-def _same_recent(sent: QuerySet[OrderIntent], orders: Sequence[OrderRequest], *, since: datetime) -> int:
-    """How often the most repeated of these orders was sent within the window, whatever became of it."""
-    recent = sent.filter(sending_at__gt=since)
-    return max(
-        (
-            recent.filter(
-                symbol=order.symbol, side=order.side.value, quantity=order.quantity, limit_price=order.limit_price
-            ).count()
-            for order in orders
-            if order.kind is RequestKind.PLACE
-        ),
-        default=0,
-    )
 
 
 def snapshot_hash(view: MarketView) -> str:

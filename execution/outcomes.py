@@ -22,6 +22,7 @@ from sigmatrader.audit.vocabulary import ExceptionCode, Severity
 
 FIRST_POLL_S = 0.1
 _ACK_STATUS = "PUT ORDER REQ RECEIVED"
+_ACK_FIELDS = ("state", "broker_order_id", "broker_status", "acked_at", "updated_at", "next_check_at")
 
 
 def acked(intent: OrderIntent, fence: int, broker_order_id: str, *, now: datetime) -> None:
@@ -38,7 +39,7 @@ def acked(intent: OrderIntent, fence: int, broker_order_id: str, *, now: datetim
         row.broker_status = _ACK_STATUS
         row.acked_at = row.updated_at = now
         row.next_check_at = now + timedelta(seconds=FIRST_POLL_S)
-        row.save()
+        row.save(update_fields=_ACK_FIELDS)
         _first_row(row, now=now)
         data = {"intent": row.id, "from": before, "to": row.state, "broker_order_id": broker_order_id}
         record.event(row.correlation_id, "order.acked", data)

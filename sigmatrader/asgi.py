@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import threading
 
-from django.core.asgi import get_asgi_application
-
-from sigmatrader.turnstile import Turnstile
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sigmatrader.settings")
-application = Turnstile(get_asgi_application())
+django.setup()
 
-from broker import factory  # noqa: E402  # its models need the line above
+from django.conf import settings  # noqa: E402  # all below needs the line above
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+
+from broker import factory  # noqa: E402
+from sigmatrader.one_hop import make_synchronous  # noqa: E402
+from sigmatrader.turnstile import Turnstile  # noqa: E402
+
+make_synchronous(settings.MIDDLEWARE)
+application = Turnstile(ASGIHandler())
 
 _warming = threading.Timer(3.0, factory.warm)
 _warming.daemon = True

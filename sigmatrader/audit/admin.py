@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from sigmatrader.audit import models, services
 from sigmatrader.audit.api.problems import Problem
@@ -107,7 +107,7 @@ class DecisionTraceAdmin(ReadOnlyAdmin):
     @admin.display(description="about")
     def about(self, row: models.DecisionTrace) -> SafeString:
         links = ((link.kind, page_link(link.kind, link.value)) for link in row.links.all())
-        return format_html_join(mark_safe("<br>"), "{}: {}", links)
+        return format_html_join(format_html("{}", "; "), "{}: {}", links)
 
     @admin.display(description="records")
     def records(self, row: models.DecisionTrace) -> SafeString:
