@@ -21,6 +21,7 @@ from execution.recovery_rules import (
     outcome_of_commands,
     plan_outcome,
 )
+from risk.wording import rupees
 from sigmatrader.audit.models import TraceClosing
 from sigmatrader.audit.recording import recording
 from sigmatrader.audit.vocabulary import TraceOutcome
@@ -174,7 +175,7 @@ def _explain(
 
 
 def _leg_words(intent: OrderIntent) -> str:
-    price = f" at an average of {intent.average_price:.2f}" if intent.average_price is not None else ""
+    price = f" at an average of {rupees(intent.average_price)}" if intent.average_price is not None else ""
     reason = f" ({intent.status_message})" if intent.status_message and not intent.filled_quantity else ""
     return (
         f"{intent.side} {intent.quantity} {intent.symbol} is {intent.state}: "
