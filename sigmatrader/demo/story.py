@@ -109,10 +109,17 @@ def _in_parts(stage: Stage, teller: Teller) -> None:
 
 
 def _fill_in_parts(stage: Stage, symbol: str, quantity: int, price: Decimal) -> list[int]:
-    """The filled quantities that were seen, rising to ``quantity``. Raises DemoFailed if it does not fill."""
+    """The filled quantities that were seen, rising to ``quantity``; none if the market moved away from the price.
+
+    Raises DemoFailed if the order ends in another way.
+    """
     plan = stage.api.post("/api/plans", {"intent": _intent(symbol, quantity, price)})
     approved = _approve(stage, stage.api.get(f"/api/ai/cards/{plan['card_id']}"))
-    order = _settled(stage, approved["intents"][0]["id"], within_s=60)
+    order = _settled(stage, approved["intents"][0]["id"], within_s=20)
+    if order["state"] not in SETTLED:  # the market moved away: take the rest back and try another
+        stage.api.post(f"/api/orders/{order['id']}/cancel")
+        _settled(stage, order["id"])
+        return []
     _require(order["state"] == "FILLED", f"the order ended as {order['state']} with {order['filled_quantity']} filled")
     return list(accumulate(e["detail"]["quantity"] for e in order["events"] if e["event"] == "fill.booked"))
 

@@ -54,6 +54,11 @@ class Desk:
             pause.wait(0.05)
             recovery.sweep(settle_now=True)
 
+    def pass_time(self, seconds: float = 0.1) -> None:
+        """Waits a little and sweeps once."""
+        threading.Event().wait(seconds)
+        recovery.sweep(settle_now=True)
+
     def settled(self, order_id: str, *, within_s: float = 20.0) -> dict[str, Any]:
         self.until(lambda: self.order(order_id)["state"] in SETTLED, within_s=within_s)
         return self.order(order_id)

@@ -172,18 +172,18 @@ def _delays(desk: Desk) -> None:
 
 
 def _partial_fills(desk: Desk) -> None:
-    for _ in range(5):
+    for _ in range(10):
         symbol, quantity, price = _thin_offer(desk)
         made = plan(desk.api, symbol=symbol, quantity=quantity, price=price)
         if made["risk"]["outcome"] != "allow":
             continue
         order = execute(desk.api, made).json()["intents"][0]
-        desk.until(lambda order=order: desk.order(order["id"])["filled_quantity"] > 0, within_s=30)
-        if desk.order(order["id"])["state"] not in SETTLED:
+        partly = _partly_filled(desk, order["id"])
+        if partly is not None:
             break
+        _take_back(desk, order["id"])
     else:
         raise AssertionError("every order filled in one piece")
-    partly = desk.order(order["id"])
     assert 0 < partly["filled_quantity"] < quantity
     desk.api.post(f"/api/orders/{order['id']}/cancel", {}, format="json", **key())
     ended = desk.settled(order["id"])
@@ -192,6 +192,22 @@ def _partial_fills(desk: Desk) -> None:
     trace = desk.trace(order["correlation_id"])
     assert trace["outcome"] == ("filled" if ended["state"] == "FILLED" else "partly_filled")
     assert (trace["reconciliation"]["status"], trace["reconciliation"]["delta_count"]) == ("ok", 0)
+
+
+def _partly_filled(desk: Desk, order_id: str) -> dict[str, Any] | None:
+    """The order with a part of it filled; None when it filled whole, or the market moved away before it filled."""
+    for _ in range(60):
+        order = desk.order(order_id)
+        if order["filled_quantity"] > 0 or order["state"] in SETTLED:
+            return None if order["state"] in SETTLED else order
+        desk.pass_time()
+    return None
+
+
+def _take_back(desk: Desk, order_id: str) -> None:
+    if desk.order(order_id)["state"] not in SETTLED:
+        desk.api.post(f"/api/orders/{order_id}/cancel", {}, format="json", **key())
+        desk.settled(order_id)
 
 
 def _thin_offer(desk: Desk) -> tuple[str, int, str]:
