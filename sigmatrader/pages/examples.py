@@ -1,4 +1,4 @@
-"""Four sentences that work right now, one a mode, made from what the trader holds."""
+"""Sentences that work right now, one a mode, made from what the trader holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from broker.domain import Books, Holding, split_symbol
+from broker.domain import Books, Holding
 from broker.models import BrokerConnection
 from broker.selectors import latest_snapshot
 from broker.snapshots import books_of
@@ -29,10 +29,8 @@ def examples_for(connection: BrokerConnection | None) -> Sequence[Example]:
 def examples_of(books: Books | None) -> Sequence[Example]:
     """The same, from books already at hand. Pure."""
     held = sorted(books.holdings or (), key=_value, reverse=True) if books else []
-    name = split_symbol(held[0].symbol)[1] if held else "RELIANCE"
     return (
         Example("analyze", "Analyze", "what did I make today?" if held else "how much cash is free to trade?"),
-        Example("monitor", "Monitor", f"tell me if {name} falls 2% today"),
         Example("execute", "Execute", _order(books)),
         Example("explain", "Explain", "explain my last order"),
     )

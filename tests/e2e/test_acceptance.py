@@ -24,7 +24,7 @@ from tests.e2e.desk import SETTLED, Desk, calls_into, elsewhere, open_desk, spen
 from tests.execution.api import execute, key, plan, problem
 from tests.support.paper import PaperProcess, start_paper
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("products"), pytest.mark.django_db(transaction=True)]
 ROOT = Path(__file__).resolve().parents[2]
 LIQUID = ("INFY", "ITC", "WIPRO", "NTPC", "ONGC", "GAIL", "IOC", "BPCL", "COALINDIA", "POWERGRID", "VEDL", "TATASTEEL")
 

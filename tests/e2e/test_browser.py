@@ -16,13 +16,14 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 PAGES = ("/", "/orders", "/exceptions", "/traces", "/settings")
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 SERIOUS = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"] });
   return found.violations.filter((row) => ["serious", "critical"].includes(row.impact))
     .map((row) => `${row.id}: ${row.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(" | ")}`);
 }"""
 pytestmark = [
+    pytest.mark.xdist_group("products"),
     pytest.mark.browser,
     pytest.mark.e2e,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
@@ -201,7 +202,7 @@ def test_a_halt_is_seen_in_every_tab_and_is_released_with_a_reason(desk: Desk, p
     other = desk.open("/orders")
     other.get_by_test_id("kill-switch").click()
     other.get_by_test_id("halted-strip").wait_for()
-    page.get_by_test_id("halted-strip").wait_for(timeout=6000)
+    page.get_by_test_id("halted-strip").wait_for(timeout=PATIENCE_MS)
     card = say(page, "buy 1 INFY at 1500")
     assert page.get_by_test_id("card-approve").count() == 0
     has_text(card, "TRADING_HALTED")
@@ -209,7 +210,7 @@ def test_a_halt_is_seen_in_every_tab_and_is_released_with_a_reason(desk: Desk, p
     other.get_by_test_id("release-reason").fill("looked at the books")
     other.get_by_test_id("release-confirm").click()
     other.get_by_test_id("halted-strip").wait_for(state="detached")
-    page.get_by_test_id("halted-strip").wait_for(state="detached", timeout=6000)
+    page.get_by_test_id("halted-strip").wait_for(state="detached", timeout=PATIENCE_MS)
     other.context.close()
 
 

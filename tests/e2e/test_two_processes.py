@@ -15,7 +15,7 @@ import pytest
 from sigmatrader.demo.client import Api, new_key
 from tests.support.processes import Product, product
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("products")]
 PRESSES = 1_000
 SETTLED = {"FILLED", "CANCELLED", "REJECTED", "DENIED", "NOT_PLACED", "EXPIRED", "NEEDS_REVIEW", "NOT_SENT"}
 

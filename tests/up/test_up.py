@@ -19,7 +19,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKS = {"uvicorn": "web", " worker ": "worker", " beat ": "beat", "supervisor.paper": "paper"}
-pytestmark = pytest.mark.e2e
+# Whole products compete for two cores: one at a time.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("products")]
 
 
 class Up:
@@ -91,7 +92,6 @@ def _ready(up):
         return False
 
 
-@pytest.mark.xdist_group("up")
 def test_from_start_to_ctrl_c(up):
     assert set(up.children()) == {"web", "worker", "beat", "paper"}
     assert sum("/sign-in/link/" in line for line in up.lines) == 1
@@ -112,14 +112,12 @@ def test_from_start_to_ctrl_c(up):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-@pytest.mark.xdist_group("up")
 def test_killed_outright_it_leaves_nobody_behind(up):
     pids = list(up.children().values())
     up.process.kill()
     _wait(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids), 15.0)
 
 
-@pytest.mark.xdist_group("up")
 def test_a_port_in_use_is_a_sentence(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
