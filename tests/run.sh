@@ -3,8 +3,12 @@
 set -u
 REQUIRE=${SIGMATRADER_REQUIRE_SERVICES:-0}
 POSTGRES=${SIGMATRADER_TEST_DATABASE_URL:-${DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}}
+# Tests that start whole products have both cores to themselves; the others share them.
 # shellcheck disable=SC2086  # TESTS may name several paths
-pass() { "$BIN/python" -m pytest -q -n "${WORKERS:-2}" --dist loadgroup $TESTS "$@"; }
+pass() {
+    "$BIN/python" -m pytest -q -n "${WORKERS:-2}" --dist loadgroup -m "not e2e" $TESTS "$@" &&
+        { "$BIN/python" -m pytest -q -m "e2e and ${PRODUCTS:-e2e}" $TESTS "$@" || [ $? = 5 ]; }
+}
 
 echo "== SQLite"
 (unset DATABASE_URL; export SIGMATRADER_TEST_DB="make-$$"; pass "$@") || exit 1
@@ -22,7 +26,7 @@ except psycopg.Error as exc:
     # What has no database in it, or starts a product of its own, is not run a second time.
     again="--ignore=tests/broker/paper --ignore=tests/up --ignore=tests/architecture --ignore=tests/web"
     # shellcheck disable=SC2086
-    DATABASE_URL="$POSTGRES" SIGMATRADER_TEST_DB="make_$$" pass -m "not browser" $again "$@" || exit 1
+    DATABASE_URL="$POSTGRES" SIGMATRADER_TEST_DB="make_$$" PRODUCTS="not browser" pass $again "$@" || exit 1
 elif [ "$REQUIRE" = 1 ]; then
     echo "PostgreSQL is required and does not answer: $reason" >&2
     exit 1
