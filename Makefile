@@ -39,7 +39,7 @@ fmt: $(DEV_STAMP)  ## formats the code
 	$(BIN)/ruff format .
 
 bench: $(DEV_STAMP)  ## every benchmark, figures as JSON lines
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script" >&2; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script" >&2; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 requirements: $(DEV_STAMP)  ## compiles the pinned lists from the short ones
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command "make requirements" requirements.in -o requirements.txt
