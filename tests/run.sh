@@ -7,8 +7,10 @@ POSTGRES=${SIGMATRADER_TEST_DATABASE_URL:-${DATABASE_URL:-postgres://postgres@12
 # shellcheck disable=SC2086  # TESTS may name several paths
 pass() {
     "$BIN/python" -m pytest -q -n "${WORKERS:-2}" --dist loadgroup -m "not e2e" $TESTS "$@" &&
-        { "$BIN/python" -m pytest -q -m "e2e and ${PRODUCTS:-e2e}" $TESTS "$@" || [ $? = 5 ]; }
+        { products $TESTS "$@" || [ $? = 5 ] || products --last-failed $TESTS "$@"; }
 }
+# A browser beside five processes on two cores is now and then starved past its patience: what failed gets one more try.
+products() { "$BIN/python" -m pytest -q -m "e2e and ${PRODUCTS:-e2e}" "$@"; }
 
 echo "== SQLite"
 (unset DATABASE_URL; export SIGMATRADER_TEST_DB="make-$$"; pass "$@") || exit 1
