@@ -10,8 +10,11 @@ const stopButton = /** @type {HTMLButtonElement} */ (document.getElementById("as
 const FIRST_WORD_MS = 30000;
 const draftKey = `st-draft:${document.body.dataset.user}`;
 const threadKey = `st-thread:${document.body.dataset.user}`;
-/** @type {{thread: string, run: AbortController|null, loaded: boolean, back: Element|null, stopped: boolean}} */
-const state = { thread: localStorage.getItem(threadKey) ?? "", run: null, loaded: false, back: null, stopped: false };
+/** @type {{thread: string, run: AbortController|null, back: Element|null, stopped: boolean}} */
+const state = { thread: localStorage.getItem(threadKey) ?? "", run: null, back: null, stopped: false };
+
+/** @type {Promise<void>|null} */
+let drawing = null;
 
 /** @param {boolean} [wanted] */
 export function togglePanel(wanted = root.dataset.panel !== "open") {
@@ -26,10 +29,14 @@ export function togglePanel(wanted = root.dataset.panel !== "open") {
   else document.getElementById("main").focus();
 }
 
-/** Draws the latest thread once. */
-async function load() {
-  if (state.loaded || panel.dataset.enabled !== "yes") return;
-  state.loaded = true;
+/** Draws the latest thread once; whoever asks again waits for the same drawing, the rest of an interrupted run included. */
+function load() {
+  if (panel.dataset.enabled !== "yes") return Promise.resolve();
+  drawing ??= draw();
+  return drawing;
+}
+
+async function draw() {
   try {
     if (!state.thread) {
       const threads = await send("GET", "/api/ai/threads?limit=1");
@@ -111,6 +118,8 @@ function setRunning(running) {
 
 /** @param {string} text */
 async function say(text) {
+  await load(); // a new turn belongs below the stored ones
+  if (state.run) return keepDraft(text); // one run at a time
   hideHello();
   addUser(text);
   const turn = new Turn();
