@@ -17,9 +17,9 @@ from broker.domain import Books, Quote, symbol_of
 from broker.factory import reader_for
 from broker.models import BrokerConnection
 from broker.ports import BrokerError
-from broker.selectors import latest_snapshot, snapshot_document
+from broker.selectors import latest_snapshot
 from broker.services import take_snapshot
-from broker.snapshots import books_of
+from broker.snapshots import stored_books
 from sigmatrader.audit.api.problems import Problem
 from sigmatrader.audit.models import Snapshot
 
@@ -65,13 +65,13 @@ def _books(connection: BrokerConnection, stream: Stream, correlation_id: str) ->
     now = stream.clock.now()
     newest = latest_snapshot(connection)
     if newest is not None and _is_good(newest, connection, now):
-        return newest, books_of(snapshot_document(newest))
+        return newest, stored_books(newest)
     with stream.tool("take_snapshot", {"connection": connection.name}) as row:
         try:
             snapshot, books = take_snapshot(connection, correlation_id=correlation_id, now=now)
         except (BrokerError, Problem) as exc:
             row.result = "the broker did not answer" if isinstance(exc, BrokerError) else exc.text
-            return newest, books_of(snapshot_document(newest)) if newest else _nothing(now)
+            return newest, stored_books(newest) if newest else _nothing(now)
         row.ok, row.result = books.is_complete, _told(books)
     return snapshot, books
 

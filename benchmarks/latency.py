@@ -1,8 +1,8 @@
 """How long a trader waits: message to card, and approval to the broker's ack, on the real processes over loopback.
 
 Prints one JSON line. ``approve_to_ack_ms`` runs from the client's request to the moment the ack was on record, network
-and exchange included; ``exchange_ms`` is what the exchange itself takes for a placement over the same wire, measured in
-the same run, and ``overhead_ms`` is the difference of each percentile.
+and exchange included; ``exchange_ms`` is what the exchange takes for the two calls on that path, a quote and an order,
+asked over the same wire in the same run, and ``overhead_ms`` is the difference of each percentile.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import django  # noqa: E402
 django.setup()
 
 from broker.adapters.paper import PaperAdapter  # noqa: E402
+from broker.domain import OrderType, PlaceOrder, Product, Side, Validity, Variety  # noqa: E402
 from sigmatrader.demo.stage import Stage, set_stage  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
@@ -40,7 +41,7 @@ def main() -> None:
         _warm(stage, symbols[0])
         cards = [_message(stage, symbol) for symbol in symbols]
         acks, answers = zip(*(_approve(stage, s) for s in symbols), strict=True)
-        exchange = _exchange(stage)
+        exchange = _exchange(stage, symbols[0])
     print(json.dumps({
         "rounds": len(symbols), "cores": os.cpu_count(),
         "message_to_card_ms": _spread(cards), "approve_to_ack_ms": _spread(acks), "approve_answer_ms": _spread(answers),
@@ -108,15 +109,20 @@ def _wait_closed(stage: Stage, correlation_id: str) -> None:
     raise SystemExit(f"{correlation_id} did not close")
 
 
-def _exchange(stage: Stage) -> list[float]:
-    """One read over the same wire and server: the floor that any call to the exchange has."""
+def _exchange(stage: Stage, symbol: tuple[str, Decimal]) -> list[float]:
+    """A quote and a placement, straight to the exchange: orders that rest far below the market and fill never."""
+    price = (symbol[1] * Decimal("0.9")).quantize(Decimal(1), ROUND_FLOOR)
     adapter = PaperAdapter(f"http://127.0.0.1:{stage.paper_port}/mcp")
     try:
         times = []
-        for _ in range(ROUNDS + 5):
+        for n in range(ROUNDS + 5):
+            order = PlaceOrder(symbol[0], Side.BUY, 1, OrderType.LIMIT, Product.CNC, Validity.DAY, Variety.REGULAR,
+                               f"BENCH{n:04}", price)  # fmt: skip
             began = time.perf_counter()
-            adapter.profile()
+            adapter.quotes([symbol[0]])
+            adapter.place_order(order)
             times.append((time.perf_counter() - began) * 1000)
+            time.sleep(0.1)  # as in the path, where seconds pass between two orders
         return times[5:]
     finally:
         adapter.close()

@@ -19,8 +19,8 @@ from broker.domain import (
     split_symbol,
 )
 from broker.models import BrokerConnection
-from broker.selectors import instrument_infos, snapshot_document
-from broker.snapshots import books_of
+from broker.selectors import instrument_infos
+from broker.snapshots import stored_books
 from sigmatrader.audit.models import Snapshot
 
 PAISE = Decimal("0.01")
@@ -39,7 +39,7 @@ def portfolio_shape(connection: BrokerConnection, snapshot: Snapshot | None, *, 
     }  # fmt: skip
     if snapshot is None:
         return shape | _nothing()
-    books = books_of(snapshot_document(snapshot))
+    books = stored_books(snapshot)
     age = max(0.0, (now - snapshot.taken_at).total_seconds())
     return shape | {
         "as_of": snapshot.as_of,

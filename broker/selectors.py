@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from django.db import connection as database
 from django.db.models import QuerySet
 
 from broker import instruments
@@ -42,7 +43,12 @@ def owned_connection(user: User, connection_id: str | UUID) -> BrokerConnection:
 
 
 def lock_account(connection_id: UUID) -> None:
-    """Holds the connection's row until the end of the transaction: whatever else takes it waits."""
+    """Holds the connection's row until the end of the transaction: whatever else takes it waits.
+
+    SQLite has no row locks; there the transaction itself, begun IMMEDIATE, holds the whole database.
+    """
+    if not database.features.has_select_for_update:
+        return
     BrokerConnection.objects.select_for_update(no_key=True).values_list("pk").get(pk=connection_id)
 
 
@@ -68,8 +74,8 @@ def find_instruments(connection: BrokerConnection, query: str, limit: int = 20) 
 
 
 def latest_snapshot(connection: BrokerConnection) -> Snapshot | None:
-    """The newest stored read of this connection's books."""
-    return snapshots_of(connection).order_by("-taken_at", "-id").first()
+    """The newest stored read of this connection's books; its document is fetched when it is asked for."""
+    return snapshots_of(connection).defer("document").order_by("-taken_at", "-id").first()
 
 
 def snapshots_of(connection: BrokerConnection) -> QuerySet[Snapshot]:

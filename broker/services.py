@@ -17,7 +17,7 @@ from broker.addresses import UrlNotAllowed, check_server_url
 from broker.domain import Books, BrokerKind
 from broker.models import BrokerConnection
 from broker.ports import BrokerAuthExpired, BrokerError, BrokerUnavailable
-from broker.snapshots import document_of
+from broker.snapshots import document_of, remember
 from sigmatrader.accounts.models import User
 from sigmatrader.accounts.services import set_flag
 from sigmatrader.accounts.vocabulary import Flag
@@ -232,6 +232,7 @@ def take_snapshot(
             facts = {"snapshot": snapshot.pk, "hash": snapshot.hash, "complete": books.complete}
             record.event(correlation_id, "snapshot.taken", facts | {"as_of": books.as_of})
             record.link(correlation_id, "snapshot", snapshot.pk)
+    remember(snapshot, books)
     return snapshot, books
 
 

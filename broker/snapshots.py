@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import types
 import typing
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 from broker.domain import Books, BrokerKind, BrokerOrder, DepthLevel, Holding, MarginSegment, Position, Quote, Trade
 from broker.models import BrokerConnection
 from sigmatrader.audit import canonical
+from sigmatrader.audit.models import Snapshot
 
 SCHEMA_VERSION = 1
+_KEPT = 8
+_recent: OrderedDict[UUID, Books] = OrderedDict()  # of snapshots read or taken last; a stored snapshot never changes
+_lock = threading.Lock()
 T = TypeVar("T")
 Read = Callable[[Any], object]
 
@@ -59,6 +67,27 @@ def books_of(document: Mapping[str, Any]) -> Books:
         quotes={symbol: _value(Quote, row) for symbol, row in document["quotes"].items()},
         faults=dict(document["faults"]),
     )
+
+
+def stored_books(snapshot: Snapshot) -> Books:
+    """The books of a stored snapshot, from memory if this process has seen it of late."""
+    with _lock:
+        known = _recent.get(snapshot.pk)
+    return known if known is not None else _kept(snapshot.pk, books_of(json.loads(snapshot.document)))
+
+
+def remember(snapshot: Snapshot, books: Books) -> None:
+    """Keeps the books a snapshot was just made of, as ``stored_books`` would read them again."""
+    bare = None if books.orders is None else tuple(replace(order, raw={}) for order in books.orders)
+    _kept(snapshot.pk, replace(books, orders=bare))
+
+
+def _kept(key: UUID, books: Books) -> Books:
+    with _lock:
+        _recent[key] = books
+        while len(_recent) > _KEPT:
+            _recent.popitem(last=False)
+    return books
 
 
 def _rows(values: Sequence[Any] | None, *, leave: str = "") -> list[dict[str, object]] | None:

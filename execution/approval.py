@@ -81,9 +81,9 @@ def approve_card(
     if card.owner_id != user.pk:
         raise not_found("card")
     _require_open(card, content_hash, now=now)
-    _require_execution_on(card, now=now)
     plan = _plan_of(card)
     document = plan_from_json(plan.document)
+    _require_execution_on(card, plan, document, now=now)
     view = _look(card, document, now=now)
     _require_price(card, document, view)
     try:
@@ -242,10 +242,9 @@ def _require_open(card: ActionCard, content_hash: str, *, now: datetime) -> None
         raise _already_decided(card)
 
 
-def _require_execution_on(card: ActionCard, *, now: datetime) -> None:
-    plan = _plan_of(card)
+def _require_execution_on(card: ActionCard, plan: TradePlan, document: PlanDocument, *, now: datetime) -> None:
     require_available(card.connection.kind)
-    if _only_cancels(plan_from_json(plan.document)):
+    if _only_cancels(document):
         return  # no flag, trading state or active connection holds a cancel back (FAULTS 0.7)
     if Origin(plan.origin) in (Origin.ASSISTANT, Origin.MONITOR):
         require_flag(Flag.AI_EXECUTION_ENABLED)

@@ -42,10 +42,15 @@ _LIMITS = (
 )  # per account: 10/s, 400/min, 5,000/day (kite/FACTS e1)
 _READY = (IntentState.PREPARED.value,)
 _CLAIM_FIELDS = ("state", "attempts", "fence", "sending_at", "lease_until", "next_check_at", "updated_at")
-# What the checks read, without the decision's long texts: every millisecond here is one the price may move in.
-_CLAIMABLE = OrderIntent.objects.select_related("plan", "authorization__decision", "connection").defer(
-    "authorization__decision__inputs", "authorization__decision__document"
-)
+# The row, and of the others what the checks read: every millisecond here is one the price may move in.
+_OWN_FIELDS = tuple(field.name for field in OrderIntent._meta.concrete_fields)
+_CLAIMABLE = OrderIntent.objects.select_related("plan", "authorization__decision", "connection").only(
+    *_OWN_FIELDS,
+    "plan__origin", "plan__content_hash", "plan__document",
+    "authorization__content_hash", "authorization__expires_at",
+    "authorization__decision__outcome", "authorization__decision__content_hash", "authorization__decision__policy_hash",
+    "connection__kind", "connection__is_active", "connection__authorized", "connection__server_url",
+)  # fmt: skip
 _AT_BROKER = (
     IntentState.SENDING.value, IntentState.AMBIGUOUS.value, IntentState.ACKED.value, IntentState.WORKING.value,
     IntentState.FILLED.value,

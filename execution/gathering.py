@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,10 +16,10 @@ from django.db.models import Q
 from broker import clock, factory
 from broker.domain import Books, BrokerOrder, BrokerOrderStatus, InstrumentInfo, MarketState, Quote, SessionPhase
 from broker.models import BrokerConnection
-from broker.ports import BrokerError
+from broker.ports import BrokerError, BrokerReader
 from broker.selectors import instrument_infos, latest_snapshot
 from broker.services import take_snapshot
-from broker.snapshots import books_of
+from broker.snapshots import stored_books
 from execution import days
 from execution.domain import IntentState
 from execution.models import OrderCommand, OrderIntent
@@ -67,16 +67,18 @@ def look(
     """
     wanted = sorted(set(symbols))
     limit = settings.SNAPSHOT_AGE_AT_APPROVAL_S if max_age_s is None else max_age_s
-    snapshot, books = _books(connection, limit, now=now, correlation_id=correlation_id)
-    return MarketView(
-        connection=connection,
-        market=_market(connection, now=now),
-        instruments=instrument_infos(connection, wanted),
-        quotes=_quotes(connection, wanted),
-        snapshot=snapshot,
-        books=books,
-        now=now,
-    )
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="quotes") as beside:  # the broker takes its time
+        quotes = beside.submit(_quotes, factory.reader_for(connection), wanted)
+        snapshot, books = _books(connection, limit, now=now, correlation_id=correlation_id)
+        return MarketView(
+            connection=connection,
+            market=_market(connection, now=now),
+            instruments=instrument_infos(connection, wanted),
+            quotes=quotes.result(),
+            snapshot=snapshot,
+            books=books,
+            now=now,
+        )
 
 
 def stored_look(connection: BrokerConnection, symbols: Iterable[str], *, now: datetime) -> MarketView:
@@ -88,7 +90,7 @@ def stored_look(connection: BrokerConnection, symbols: Iterable[str], *, now: da
         instruments=instrument_infos(connection, sorted(set(symbols))),
         quotes={},
         snapshot=known,
-        books=books_of(json.loads(known.document)) if known else None,
+        books=stored_books(known) if known else None,
         now=now,
     )
 
@@ -184,25 +186,23 @@ def _books(
     known = latest_snapshot(connection)
     fresh = known is not None and (now - known.as_of).total_seconds() <= limit and all(known.complete.values())
     if known is not None and fresh and not _moved_since(connection, known.taken_at):
-        return known, books_of(json.loads(known.document))
+        return known, stored_books(known)
     try:
         return take_snapshot(connection, correlation_id=correlation_id, now=now)
     except BrokerError:
-        return (known, books_of(json.loads(known.document))) if known else (None, None)
+        return (known, stored_books(known)) if known else (None, None)
 
 
 def _moved_since(connection: BrokerConnection, taken_at: datetime) -> bool:
     """Whether an order of ours was sent or changed after these books were read: limits must count it."""
     intents = OrderIntent.objects.filter(connection=connection, attempts__gt=0, updated_at__gte=taken_at)
     commands = OrderCommand.objects.filter(connection=connection, fence__gt=0, updated_at__gte=taken_at)
-    return intents.exists() or commands.exists()
+    return intents.order_by().values("pk").union(commands.order_by().values("pk"), all=True).exists()
 
 
-def _quotes(connection: BrokerConnection, symbols: list[str]) -> Mapping[str, Quote]:
-    if not symbols:
-        return {}
+def _quotes(reader: BrokerReader, symbols: list[str]) -> Mapping[str, Quote]:
     try:
-        return factory.reader_for(connection).quotes(symbols)
+        return reader.quotes(symbols) if symbols else {}
     except BrokerError:
         return {}
 
@@ -214,10 +214,11 @@ def _open_orders(view: MarketView) -> tuple[BrokerOrder, ...] | None:
         return None
     working = tuple(order for order in books.orders if order.status not in _NOT_WORKING)
     tags = {tag for order in books.orders for tag in (order.tag, *order.tags)}
-    shown = Q(tag__in=tags) | Q(broker_order_id__in=[order.broker_order_id for order in books.orders])
+    ids = {order.broker_order_id for order in books.orders}
     under_way = Q(state__in=_UNDER_WAY) | Q(filled_quantity__gt=0, updated_at__gte=snapshot.taken_at)
-    committed = OrderIntent.objects.filter(under_way, connection=view.connection).exclude(shown)
-    return working + tuple(_as_order(intent) for intent in committed.order_by("created_at", "leg_n"))
+    committed = OrderIntent.objects.filter(under_way, connection=view.connection).order_by("created_at", "leg_n")
+    hidden = (row for row in committed if row.tag not in tags and row.broker_order_id not in ids)
+    return working + tuple(_as_order(intent) for intent in hidden)
 
 
 def _as_order(intent: OrderIntent) -> BrokerOrder:

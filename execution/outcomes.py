@@ -28,23 +28,37 @@ _ACK_FIELDS = ("state", "broker_order_id", "broker_status", "acked_at", "updated
 def acked(intent: OrderIntent, fence: int, broker_order_id: str, *, now: datetime) -> None:
     """The broker took the request and named it; not yet an acceptance (kite/FACTS c2)."""
     with recording(now) as record:
-        row = _lock(intent)
-        event = IntentEvent.ACKED if _mine(row, fence) else IntentEvent.FOUND
-        if not can(IntentState(row.state), event):
-            record.event(row.correlation_id, "mcp.late_reply", {"intent": row.id, "broker_order_id": broker_order_id})
-            return
+        row, event = intent, IntentEvent.ACKED
+        if not _take_ack(row, fence, broker_order_id, now=now):
+            row, event = _lock(intent), IntentEvent.FOUND
+            if not can(IntentState(row.state), event):
+                late = {"intent": row.id, "broker_order_id": broker_order_id}
+                record.event(row.correlation_id, "mcp.late_reply", late)
+                return
         before = row.state
         row.state = apply(IntentState(row.state), event).value
-        row.broker_order_id = broker_order_id
-        row.broker_status = _ACK_STATUS
-        row.acked_at = row.updated_at = now
-        row.next_check_at = now + timedelta(seconds=FIRST_POLL_S)
-        row.save(update_fields=_ACK_FIELDS)
+        for name, value in _ack_values(broker_order_id, now=now).items():
+            setattr(row, name, value)
+        if event is IntentEvent.FOUND:
+            row.save(update_fields=_ACK_FIELDS)
         _first_row(row, now=now)
         data = {"intent": row.id, "from": before, "to": row.state, "broker_order_id": broker_order_id}
         record.event(row.correlation_id, "order.acked", data)
         if event is IntentEvent.FOUND:
             _came_late(row, IntentState(before), now=now)
+
+
+def _take_ack(row: OrderIntent, fence: int, broker_order_id: str, *, now: datetime) -> bool:
+    """The usual case by one conditional update: the row is still SENDING under our own fencing number."""
+    mine = OrderIntent.objects.filter(pk=row.pk, state=IntentState.SENDING.value, fence=fence)
+    return bool(mine.update(state=IntentState.ACKED.value, **_ack_values(broker_order_id, now=now)))
+
+
+def _ack_values(broker_order_id: str, *, now: datetime) -> dict[str, object]:
+    return {
+        "broker_order_id": broker_order_id, "broker_status": _ACK_STATUS, "acked_at": now, "updated_at": now,
+        "next_check_at": now + timedelta(seconds=FIRST_POLL_S),
+    }  # fmt: skip
 
 
 def _came_late(row: OrderIntent, before: IntentState, *, now: datetime) -> None:

@@ -66,7 +66,7 @@ def inputs_of(document: Mapping[str, Any]) -> Inputs:
 
 def encode_inputs(orders: Sequence[OrderRequest], *, book: Book, policy: Policy, now: datetime) -> str:
     """The inputs as canonical text, as a decision's row keeps them."""
-    return _text(inputs_document(orders, book=book, policy=policy, now=now))
+    return text_of(inputs_document(orders, book=book, policy=policy, now=now))
 
 
 def decode_inputs(text: str) -> Inputs:
@@ -80,13 +80,18 @@ def decode_inputs(text: str) -> Inputs:
 
 def input_hash(orders: Sequence[OrderRequest], *, book: Book, policy: Policy, now: datetime) -> str:
     """SHA-256, in hex, of everything a decision depends on; the policy counts by its hash."""
-    document = {"orders": encode(tuple(orders)), "book": encode(book), "policy": policy.hash, "now": encode(now)}
-    return hashlib.sha256(_text(document).encode("utf-8", "surrogatepass")).hexdigest()
+    return hash_of(inputs_document(orders, book=book, policy=policy, now=now), policy=policy)
+
+
+def hash_of(inputs: Mapping[str, Any], *, policy: Policy) -> str:
+    """``input_hash`` of inputs that are a document already."""
+    document = {"orders": inputs["orders"], "book": inputs["book"], "policy": policy.hash, "now": inputs["now"]}
+    return hashlib.sha256(text_of(document).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def encode_decision(decision: Decision) -> str:
     """A decision as canonical text."""
-    return _text(encode(decision))
+    return text_of(encode(decision))
 
 
 def decode_decision(text: str) -> Decision:
@@ -94,7 +99,8 @@ def decode_decision(text: str) -> Decision:
     return decode(Decision, json.loads(text))
 
 
-def _text(document: object) -> str:
+def text_of(document: object) -> str:
+    """A document's canonical text."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

@@ -39,13 +39,15 @@ def evaluate(
     policy: Policy,
     now: datetime,
     controls: Sequence[Control] = CONTROLS,
+    input_hash: str = "",
 ) -> Decision:
     """The decision on a whole plan: one denial anywhere denies all of it. Never raises for what it is given.
 
-    The legs are judged in sending order, each counting those before it as open. ``now`` is aware.
+    The legs are judged in sending order, each counting those before it as open. ``now`` is aware. ``input_hash`` spares
+    whoever has hashed these very inputs the second time.
     """
     try:
-        return _evaluate(tuple(orders), book, policy, now, controls)
+        return _evaluate(tuple(orders), book, policy, now, controls, input_hash)
     except Exception as exc:  # noqa: BLE001 - whatever the inputs are, the answer is a denial, never a way through
         return refusal(type(exc).__name__, policy=policy, now=now)
 
@@ -67,7 +69,12 @@ def refusal(reason: str, *, policy: Policy | None, now: datetime, input_hash: st
 
 
 def _evaluate(
-    orders: tuple[OrderRequest, ...], book: Book, policy: Policy, now: datetime, controls: Sequence[Control]
+    orders: tuple[OrderRequest, ...],
+    book: Book,
+    policy: Policy,
+    now: datetime,
+    controls: Sequence[Control],
+    input_hash: str,
 ) -> Decision:
     account = prepare(book)
     legs = leg_facts(orders, account=account, policy=policy, now=now)
@@ -79,7 +86,7 @@ def _evaluate(
         controls=report(answers),
         policy_version=policy.version,
         policy_hash=policy.hash,
-        input_hash=codec.input_hash(orders, book=book, policy=policy, now=now),
+        input_hash=input_hash or codec.input_hash(orders, book=book, policy=policy, now=now),
         engine_version=ENGINE_VERSION,
         evaluated_at=now,
         alternatives=_alternatives(legs, denied, controls) if denied else (),

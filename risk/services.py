@@ -39,7 +39,7 @@ def decide(
     a denial with POLICY_ERROR, and an exception RISKGATE_ERROR is open beside it.
     """
     policy, decision, inputs = _judged(orders, book=book, now=now)
-    with recording(now) as record:
+    with recording(now, savepoint=False) as record:
         row = RiskDecision.objects.create(
             account=book.account, owner=owner, correlation_id=correlation_id, plan_id=plan_id,
             content_hash=content_hash, outcome=decision.outcome.value, denials=list(decision.denials),
@@ -59,10 +59,11 @@ def _judged(orders: Sequence[OrderRequest], *, book: Book, now: datetime) -> tup
     except Problem as exc:
         return None, gate.refusal(exc.text, policy=None, now=now), "{}"
     try:
-        inputs = codec.encode_inputs(orders, book=book, policy=policy, now=now)
+        document = codec.inputs_document(orders, book=book, policy=policy, now=now)
+        inputs, digest = codec.text_of(document), codec.hash_of(document, policy=policy)
     except (codec.CodecError, ValueError, TypeError) as exc:
         return policy, gate.refusal(type(exc).__name__, policy=policy, now=now), "{}"
-    return policy, gate.evaluate(orders, book=book, policy=policy, now=now), inputs
+    return policy, gate.evaluate(orders, book=book, policy=policy, now=now, input_hash=digest), inputs
 
 
 def _record_decision(record: Recorder, row: RiskDecision) -> None:

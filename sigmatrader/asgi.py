@@ -15,10 +15,11 @@ from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 
 from broker import factory  # noqa: E402
 from sigmatrader.one_hop import make_synchronous  # noqa: E402
+from sigmatrader.request_threads import RequestThreads  # noqa: E402
 from sigmatrader.turnstile import Turnstile  # noqa: E402
 
 make_synchronous(settings.MIDDLEWARE)
-application = Turnstile(ASGIHandler())
+application = RequestThreads(Turnstile(ASGIHandler()))
 
 _warming = threading.Timer(3.0, factory.warm)
 _warming.daemon = True

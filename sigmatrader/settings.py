@@ -117,8 +117,7 @@ if _database["ENGINE"].endswith("sqlite3"):
 else:
     _database["TEST"] = {"NAME": f"test_sigmatrader_{env.str('SIGMATRADER_TEST_DB', default='main')}"}
     _database["CONN_HEALTH_CHECKS"] = True
-# Under ASGI every request has a thread of its own: a connection kept for later is never used again, only held open.
-_database["CONN_MAX_AGE"] = 0
+_database["CONN_MAX_AGE"] = 600  # kept with the threads that serve requests (request_threads.py) and by the workers
 DATABASES = {"default": _database}
 
 # --- people ------------------------------------------------------------------------------------------------------

@@ -73,7 +73,9 @@ class ExecuteView(OrderView):
     def post(self, request: Request, plan_id: uuid.UUID) -> Response:
         """202 ``{correlation_id, intents}``."""
         values = HashInput.parsed(request.data)
-        card = cards_of(self.user()).filter(plan_id=plan_id).first()
+        card = (
+            ActionCard.objects.filter(owner=self.user(), plan_id=plan_id).select_related("plan", "connection").first()
+        )
         if card is None:
             raise not_found("plan")
         return _approve(self, request, card, values["content_hash"])

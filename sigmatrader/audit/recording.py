@@ -80,13 +80,16 @@ _current: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
 
 @contextmanager
-def recording(now: datetime) -> Iterator[Recorder]:
-    """One atomic unit of state and evidence. A nested block joins the outer one and its time."""
+def recording(now: datetime, *, savepoint: bool = True) -> Iterator[Recorder]:
+    """One atomic unit of state and evidence. A nested block joins the outer one and its time.
+
+    Without ``savepoint`` a nested block that fails fails the outer one, whoever catches the exception.
+    """
     outer = _current.get()
     if outer is not None:
         mark, links = len(outer.pending), len(outer.links)
         try:
-            with transaction.atomic():
+            with transaction.atomic(savepoint=savepoint):
                 yield outer
         except BaseException:
             del outer.pending[mark:], outer.links[links:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,7 +9,7 @@ from decimal import Decimal
 from broker.domain import Books, Holding
 from broker.models import BrokerConnection
 from broker.selectors import latest_snapshot
-from broker.snapshots import books_of
+from broker.snapshots import stored_books
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Example:
 def examples_for(connection: BrokerConnection | None) -> Sequence[Example]:
     """Examples from the latest stored books; general ones while nothing is held or read."""
     snapshot = latest_snapshot(connection) if connection else None
-    return examples_of(books_of(json.loads(snapshot.document)) if snapshot else None)
+    return examples_of(stored_books(snapshot) if snapshot else None)
 
 
 def examples_of(books: Books | None) -> Sequence[Example]:
