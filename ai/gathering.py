@@ -15,10 +15,10 @@ from ai.selectors import catalog_of, context_of, traded_since
 from ai.stream import Stream
 from broker.domain import Books, Quote, symbol_of
 from broker.factory import reader_for
+from broker.ingestion import take_snapshot
 from broker.models import BrokerConnection
 from broker.ports import BrokerError
 from broker.selectors import latest_snapshot
-from broker.services import take_snapshot
 from broker.snapshots import stored_books
 from sigmatrader.audit.api.problems import Problem
 from sigmatrader.audit.models import Snapshot

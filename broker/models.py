@@ -24,6 +24,9 @@ class BrokerConnection(models.Model):
     is_active = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
     mcp_session = EncryptedTextField(blank=True, default="")
+    api_key = EncryptedTextField(blank=True, default="")
+    api_secret = EncryptedTextField(blank=True, default="")
+    access_token = EncryptedTextField(blank=True, default="")
     epoch = models.PositiveIntegerField(default=0)
     last_status = models.CharField(max_length=15, default="unknown")
     authorized = models.BooleanField(null=True, blank=True)
@@ -33,6 +36,10 @@ class BrokerConnection(models.Model):
     last_connected_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     tools = models.JSONField(default=list, blank=True)
+    tool_faults = models.JSONField(default=list, blank=True)
+    http_version = models.CharField(max_length=10, blank=True)
+    protocol_version = models.CharField(max_length=20, blank=True)
+    server_info = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -57,6 +64,36 @@ class BrokerConnection(models.Model):
         return BrokerKind(self.kind).is_live
 
 
+class SessionLease(models.Model):
+    """Which process owns the broker session of a connection: one at most, until its lease runs out."""
+
+    connection = models.OneToOneField(
+        BrokerConnection, on_delete=models.CASCADE, primary_key=True, related_name="session_lease"
+    )
+    holder = models.CharField(max_length=80)
+    fence = models.PositiveBigIntegerField(default=0)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.connection_id} held by {self.holder}"
+
+
+class RateBudget(models.Model):
+    """When a connection's requests of one kind were last sent, for limits over sliding windows."""
+
+    connection = models.ForeignKey(BrokerConnection, on_delete=models.CASCADE, related_name="rate_budgets")
+    kind = models.CharField(max_length=10)
+    sent = models.JSONField(default=list, blank=True)
+    day = models.DateField(null=True, blank=True)
+    day_count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "kind"], name="rate_budget_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.connection_id}"
+
+
 class Instrument(models.Model):
     """One row of a market's instrument master; ``universe`` keeps paper and live masters apart."""
 
@@ -76,6 +113,7 @@ class Instrument(models.Model):
     lot_size = models.PositiveIntegerField(default=1)
     freeze_quantity = models.PositiveIntegerField(null=True, blank=True)
     in_closing_auction = models.BooleanField(default=False)
+    seen_on = models.DateField(null=True, blank=True)
 
     class Meta:
         ordering = ["exchange", "tradingsymbol"]

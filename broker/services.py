@@ -1,31 +1,29 @@
-"""Every write to connections, instruments and snapshots. No network call inside a transaction."""
+"""Every write to connections. No network call inside a transaction."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import F, ProtectedError
 
-from broker import factory, instruments
+from broker import factory
 from broker.adapters.kite_tools import ORDER_TOOLS, tool_mode
 from broker.addresses import UrlNotAllowed, check_server_url
-from broker.domain import Books, BrokerKind
+from broker.domain import BrokerKind
 from broker.models import BrokerConnection
-from broker.ports import BrokerAuthExpired, BrokerError, BrokerUnavailable
-from broker.snapshots import document_of, remember
+from broker.ports import BrokerAuthExpired, BrokerError
 from sigmatrader.accounts.models import User
 from sigmatrader.accounts.services import set_flag
 from sigmatrader.accounts.vocabulary import Flag
 from sigmatrader.audit.api.problems import FieldFault, conflict, unprocessable
 from sigmatrader.audit.ids import new_correlation_id
-from sigmatrader.audit.models import DecisionTrace, Snapshot
 from sigmatrader.audit.recording import recording
-from sigmatrader.audit.services import record_system_event, store_snapshot
+from sigmatrader.audit.services import record_system_event
 from sigmatrader.audit.vocabulary import EventCategory, TraceOutcome
 
 WRITABLE = ("name", "server_url", "transport", "is_active")
@@ -204,46 +202,7 @@ def own_ports() -> set[int]:
     return {port for port in ports if port}
 
 
-# --- instruments and snapshots -----------------------------------------------------------------------------------
-def load_instruments(universe: str = instruments.PAPER, *, now: datetime) -> int:
-    """Brings the instrument table to the product's file; returns its row count. Safe to call at every start."""
-    with recording(now):
-        return instruments.load(universe)
-
-
-def take_snapshot(
-    connection: BrokerConnection, *, correlation_id: str, now: datetime, symbols: Sequence[str] = ()
-) -> tuple[Snapshot, Books]:
-    """Reads all books, then stores them; a trace named by ``correlation_id`` gets a ``snapshot.taken`` event.
-
-    A part that cannot be read is absent in both. Raises BrokerAuthExpired or BrokerUnavailable if no part could be
-    read at all, Problem 409 as the factory does; nothing is stored then.
-    """
-    books = factory.reader_for(connection).books(symbols)
-    if not any(books.complete.values()):
-        _raise_unread(books)
-    document = document_of(books, connection)
-    with recording(now) as record:
-        snapshot = store_snapshot(
-            account=connection.account, source=connection.kind, correlation_id=correlation_id,
-            as_of=books.as_of, taken_at=now, complete=books.complete, document=document,
-        )  # fmt: skip
-        if correlation_id and DecisionTrace.objects.filter(correlation_id=correlation_id).exists():
-            facts = {"snapshot": snapshot.pk, "hash": snapshot.hash, "complete": books.complete}
-            record.event(correlation_id, "snapshot.taken", facts | {"as_of": books.as_of})
-            record.link(correlation_id, "snapshot", snapshot.pk)
-    remember(snapshot, books)
-    return snapshot, books
-
-
 # --- inside ------------------------------------------------------------------------------------------------------
-def _raise_unread(books: Books) -> None:
-    reason = next(iter(books.faults.values()), "nothing could be read")
-    if any(text.startswith(BrokerAuthExpired.__name__) for text in books.faults.values()):
-        raise BrokerAuthExpired(reason)
-    raise BrokerUnavailable(reason)
-
-
 def _claim_version(connection: BrokerConnection, expected: int | None) -> None:
     rows = BrokerConnection.objects.filter(pk=connection.pk)
     if expected is not None:

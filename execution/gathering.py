@@ -15,10 +15,10 @@ from django.db.models import Q
 
 from broker import clock, factory
 from broker.domain import Books, BrokerOrder, BrokerOrderStatus, InstrumentInfo, MarketState, Quote, SessionPhase
+from broker.ingestion import take_snapshot
 from broker.models import BrokerConnection
 from broker.ports import BrokerError, BrokerReader
 from broker.selectors import instrument_infos, latest_snapshot
-from broker.services import take_snapshot
 from broker.snapshots import stored_books
 from execution import days
 from execution.domain import IntentState

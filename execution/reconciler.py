@@ -14,10 +14,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from broker.domain import Books
+from broker.ingestion import take_snapshot
 from broker.models import BrokerConnection
 from broker.ports import BrokerError
 from broker.selectors import instrument_infos
-from broker.services import take_snapshot
 from execution import book_sync, days
 from execution.adoption import view_of
 from execution.deltas import Delta, DeltaCode

@@ -14,6 +14,7 @@ from broker.adapters.failures import CallFailed, Fault, read_refusal, write_fail
 from broker.adapters.kite_tools import READ_TOOLS, modify_arguments, place_arguments
 from broker.adapters.kite_values import IST, Row, document, mapping, rows_of, whole
 from broker.adapters.mcp_client import McpClient
+from broker.adapters.tool_client import ToolClient
 from broker.calendar import phase_at
 from broker.domain import (
     Books,
@@ -49,12 +50,19 @@ class KiteMcpAdapter:
     """Implements BrokerAdapter for one server address. Safe for threads and for forks."""
 
     def __init__(
-        self, url: str, *, clock: Callable[[], datetime] = utc_now, timeout_s: float = 10.0, owns_session: bool = False
+        self,
+        url: str,
+        *,
+        client: ToolClient | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        timeout_s: float = 10.0,
+        owns_session: bool = False,
     ) -> None:
-        """``owns_session``: nobody shares this login, so the server may end the session when we close."""
+        """``client`` carries the calls; without one this process opens a session of its own, and ``owns_session`` says
+        that nobody shares its login, so that the server may end it when we close."""
         self.url = url
         self._clock = clock
-        self._client = McpClient(url, timeout_s=timeout_s, terminate=owns_session)
+        self._client = client or McpClient(url, timeout_s=timeout_s, terminate=owns_session)
         self._down_until = 0.0
         self._lock = threading.Lock()
 

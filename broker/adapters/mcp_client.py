@@ -10,7 +10,6 @@ import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeout
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -22,6 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from broker.adapters.background import background
 from broker.adapters.failures import CallFailed, Fault
+from broker.adapters.tool_client import ToolAnswer
 from broker.adapters.wire import CONNECT_S, GuardedTransport, failure_of, guarded_client
 
 T = TypeVar("T")
@@ -29,14 +29,6 @@ OPEN_S = 3.0  # an order waits no longer than this for a session before it is gi
 IDLE_S = 2.0  # a session quiet for longer is asked for a sign of life before an order goes out on it
 GRACE_S = 1.0
 _CLOSED = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolAnswer:
-    """The one text a tool answered with."""
-
-    text: str
-    is_error: bool
 
 
 class _Session:

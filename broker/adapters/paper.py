@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from broker.adapters.failures import CallFailed
 from broker.adapters.kite_mcp import KiteMcpAdapter
+from broker.adapters.tool_client import ToolClient
 from broker.domain import MarketState, SessionPhase
 from broker.ports import BrokerSchemaError, BrokerUnavailable
 
@@ -14,8 +15,8 @@ from broker.ports import BrokerSchemaError, BrokerUnavailable
 class PaperAdapter(KiteMcpAdapter):
     """Its login belongs to nobody else, so every process ends its own session."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, owns_session=True)
+    def __init__(self, url: str, *, client: ToolClient | None = None) -> None:
+        super().__init__(url, client=client, owns_session=True)
 
     def market_state(self) -> MarketState:
         """The exchange's own time and phase: practice is always open."""

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from broker import selectors, services
+from broker import ingestion, selectors
 from broker.api.base import BrokerView, bad_symbol, check_symbol, correlation_of, symbols_of
 from broker.api.errors import broker_problems
 from broker.api.serializers import (
@@ -49,7 +49,7 @@ class SnapshotView(BrokerView):
         for symbol in symbols:
             check_symbol(symbol, "symbols")
         with broker_problems():
-            snapshot, _ = services.take_snapshot(
+            snapshot, _ = ingestion.take_snapshot(
                 connection, correlation_id=correlation_of(request), now=self.now, symbols=symbols
             )
         return Response(snapshot_shape(snapshot), status=201)

@@ -14,8 +14,9 @@ from django.core.management import call_command
 from django.db import connection
 
 from broker.domain import BrokerKind
+from broker.ingestion import load_instruments
 from broker.models import BrokerConnection, Instrument
-from broker.services import ensure_paper_connection, load_instruments
+from broker.services import ensure_paper_connection
 from risk.services import ensure_default_policy
 from sigmatrader import readiness
 from sigmatrader.accounts.models import FeatureFlag, User

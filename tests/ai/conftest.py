@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from broker.ingestion import load_instruments
 from broker.models import BrokerConnection
-from broker.services import load_instruments
 from risk.services import ensure_default_policy
 from sigmatrader.accounts.services import set_flag
 from sigmatrader.accounts.vocabulary import Flag

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from broker import services
+from broker import ingestion
 from broker.models import BrokerConnection
 from broker.ports import BrokerAuthExpired, BrokerSchemaError, BrokerUnavailable
 from sigmatrader.audit.models import DecisionTrace, Snapshot
@@ -170,7 +170,7 @@ def test_nothing_readable_is_no_snapshot(staff_api: APIClient, mine: BrokerConne
 
 
 def test_market_data(staff_api: APIClient, mine: BrokerConnection, broker: FakeBroker, now: datetime) -> None:
-    services.load_instruments(now=now)
+    ingestion.load_instruments(now=now)
     quotes = staff_api.get("/api/quotes?symbols=NSE:INFY,NSE:NOPE").json()
     assert (quotes["quotes"]["NSE:INFY"]["last_price"], quotes["missing"]) == ("1499.5", ["NSE:NOPE"])
     found = staff_api.get("/api/instruments?q=infy&limit=1").json()["results"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from broker import clock, factory, instruments, services
+from broker import clock, factory, ingestion, instruments, services
 from broker.domain import SessionPhase
 from broker.models import BrokerConnection, Instrument
 from broker.ports import BrokerAuthExpired, BrokerUnavailable
@@ -147,19 +147,19 @@ def test_the_clock_is_the_markets_own(connection: BrokerConnection, fake: FakeBr
 
 
 def test_instruments_load_once_and_again_only_after_a_change(connection: BrokerConnection, now: datetime) -> None:
-    count = services.load_instruments(now=now)
+    count = ingestion.load_instruments(now=now)
     newest = Instrument.objects.order_by("-id").values_list("id", flat=True)[0]
-    services.load_instruments(now=now)
+    ingestion.load_instruments(now=now)
     assert count == Instrument.objects.count() == len(all_instruments(connection))
     assert Instrument.objects.order_by("-id").values_list("id", flat=True)[0] == newest
     Instrument.objects.filter(tradingsymbol="INFY", exchange="NSE").update(lot_size=9)
-    services.load_instruments(now=now)
+    ingestion.load_instruments(now=now)
     assert instrument_infos(connection, ["NSE:INFY", "NSE:NOPE"])["NSE:INFY"].lot_size == 1
     assert list(instrument_infos(connection, ["NSE:NOPE"])) == []
 
 
 def test_the_best_match_comes_first(connection: BrokerConnection, now: datetime) -> None:
-    services.load_instruments(now=now)
+    ingestion.load_instruments(now=now)
     assert find_instruments(connection, "infy", 3)[0].symbol == "NSE:INFY"
     assert find_instruments(connection, "Infosys", 3)[0].symbol == "NSE:INFY"
     assert find_instruments(connection, "  ", 3) == []
@@ -168,7 +168,7 @@ def test_the_best_match_comes_first(connection: BrokerConnection, now: datetime)
 def test_paper_and_live_masters_never_mix(
     trader: Any, make_connection: Callable[..., BrokerConnection], now: datetime
 ) -> None:
-    services.load_instruments(now=now)
+    ingestion.load_instruments(now=now)
     live = make_connection(trader, kind="kite_mcp")
     assert instruments.universe_of(live) == "live"
     assert all_instruments(live) == ()

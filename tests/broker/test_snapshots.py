@@ -28,11 +28,11 @@ from broker.domain import (
     Validity,
     Variety,
 )
+from broker.ingestion import take_snapshot
 from broker.models import BrokerConnection
 from broker.portfolio import percent, portfolio_shape
 from broker.ports import BrokerAuthExpired, BrokerUnavailable
 from broker.selectors import latest_snapshot, snapshot_document
-from broker.services import take_snapshot
 from broker.snapshot_diff import diff
 from broker.snapshots import books_of, document_of
 from sigmatrader.audit import canonical

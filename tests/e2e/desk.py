@@ -17,7 +17,8 @@ from rest_framework.test import APIClient
 
 from broker.adapters.paper import PaperAdapter
 from broker.domain import OrderType, PlaceOrder, Product, Side, Validity, Variety
-from broker.services import ensure_paper_connection, load_instruments
+from broker.ingestion import load_instruments
+from broker.services import ensure_paper_connection
 from execution import recovery
 from risk.services import ensure_default_policy
 from tests.support.paper import PaperProcess

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
-from broker import selectors, services
+from broker import ingestion, selectors
 from broker.models import BrokerConnection
 from broker.ports import BrokerError
 from broker.shapes import snapshot_shape, snapshot_summary
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         self.stdout.write(text)
 
     def _take(self, options: dict[str, Any], now: datetime) -> dict[str, object]:
-        snapshot, books = services.take_snapshot(_connection(options), correlation_id="", now=now)
+        snapshot, books = ingestion.take_snapshot(_connection(options), correlation_id="", now=now)
         return snapshot_summary(snapshot) | {"faults": dict(books.faults)}
 
     def _list(self, options: dict[str, Any], now: datetime) -> dict[str, object]:
