@@ -57,7 +57,16 @@ def parse(text: str, *, catalog: Catalog) -> Sentence:
             items.append(item)
         at += used
     words = tuple(token.low for token in tokens if token.kind is Kind.WORD)
-    return Sentence(_with_currency(items), words, asked="?" in text)
+    return Sentence(_with_currency(_with_indian_oil(items, catalog)), words, asked="?" in text)
+
+
+def _with_indian_oil(items: Sequence[Item], catalog: Catalog) -> list[Item]:
+    """IOC is a validity and the symbol of Indian Oil: in an order that names no other share the first one is it."""
+    at = next((n for n, item in enumerate(items) if item.has(Tag.IOC)), -1)
+    orders = any(item.has(Tag.BUY, Tag.SELL, Tag.SHORT, Tag.INVEST) for item in items)
+    if at < 0 or not orders or any(item.is_name for item in items) or not catalog.listing("IOC"):
+        return list(items)
+    return [*items[:at], Item(text=items[at].text, names=("IOC",)), *items[at + 1 :]]
 
 
 def _item(tokens: Sequence[Token], at: int, catalog: Catalog) -> tuple[Item | None, int]:

@@ -117,6 +117,8 @@ SENTENCES: list[tuple[str, dict[str, Any]]] = [
     ("buy 5 hdfc bank MIS at 950", order("BUY", "HDFCBANK", 5, product="MIS", price="950")),
     ("buy 10 shares infy delivery at 1490", INFY_1490),
     ("buy 10 infy ioc", order("BUY", "INFY", 10, validity="IOC")),
+    ("buy 10 IOC at 140", order("BUY", "IOC", 10, price="140")),
+    ("buy 5 ioc ioc", order("BUY", "IOC", 5, validity="IOC")),
     ("buy 10 infy at 1490 valid today", INFY_1490),
     ("buy 10 infy at 1490 amo", order("BUY", "INFY", 10, price="1490", variety="amo")),
     ("buy 10 infy valid for 10 minutes", order("BUY", "INFY", 10, validity="TTL", validity_ttl=10)),
