@@ -44,6 +44,7 @@ bench: $(DEV_STAMP)  ## every benchmark, figures as JSON lines
 requirements: $(DEV_STAMP)  ## compiles the pinned lists from the short ones
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command "make requirements" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command "make requirements" requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command "make requirements" requirements-kite.in -o requirements-kite.txt
 
 clean:  ## removes the environment and caches; the data in var/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

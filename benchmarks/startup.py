@@ -73,7 +73,14 @@ def _memory(pid: int) -> dict[str, object]:
 
 def _name(process: psutil.Process) -> str:
     words = " ".join(process.cmdline())
-    marks = {"uvicorn": "web", " worker ": "worker", " beat ": "beat", "supervisor.paper": "paper", " up": "up"}
+    marks = {
+        "uvicorn": "web",
+        " worker ": "worker",
+        " beat ": "beat",
+        "supervisor.paper": "paper",
+        " up": "up",
+        "broker_session": "broker",
+    }
     return next((name for mark, name in marks.items() if mark in words), words[:40])
 
 

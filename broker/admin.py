@@ -30,7 +30,7 @@ class BrokerConnectionAdmin(ReadOnly):
     list_select_related = ["owner"]
     search_fields = ["name", "server_url", "id"]
     date_hierarchy = "created_at"
-    exclude = ["mcp_session"]
+    exclude = ["mcp_session", "api_key", "api_secret", "access_token"]
 
 
 @admin.register(Instrument)

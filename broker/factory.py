@@ -10,32 +10,46 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+from django.conf import settings
+
+from broker.adapters.budgeted import BudgetedAdapter
+from broker.adapters.tool_client import ToolClient
 from broker.domain import BrokerKind
 from broker.models import BrokerConnection
 from broker.ports import BrokerAdapter, BrokerReader
+from broker.session.client import SessionClient, tell_changed
 from sigmatrader.accounts.services import require_flag
 from sigmatrader.accounts.vocabulary import Flag
 from sigmatrader.audit.api.problems import conflict
 
-Make = Callable[[str], BrokerAdapter]
+Make = Callable[[BrokerConnection], BrokerAdapter]
 
 
-# The MCP SDK costs a second and 45 MB to import, so only a process that talks to a broker pays, when it first does.
-def _paper(url: str) -> BrokerAdapter:
+# Without a session process the MCP SDK is imported, which costs a second and 45 MB, so only a process that talks to a
+# broker pays, when it first does.
+def _paper(connection: BrokerConnection) -> BrokerAdapter:
     from broker.adapters.paper import PaperAdapter  # noqa: PLC0415
 
-    return PaperAdapter(url)
+    return PaperAdapter(connection.server_url, client=_client(connection))
 
 
-def _kite_mcp(url: str) -> BrokerAdapter:
+def _kite_mcp(connection: BrokerConnection) -> BrokerAdapter:
     from broker.adapters.kite_mcp import KiteMcpAdapter  # noqa: PLC0415
 
-    return KiteMcpAdapter(url)
+    return KiteMcpAdapter(connection.server_url, client=_client(connection))
+
+
+def _client(connection: BrokerConnection) -> ToolClient | None:
+    """The way through the session process, or None where each process has sessions of its own."""
+    return SessionClient(connection.account, settings.BROKER_SOCKET) if settings.BROKER_SESSION else None
 
 
 def warm() -> None:
-    """Pays that price now, in the background of a server, so that nobody's first order waits for it."""
-    import broker.adapters.kite_mcp  # noqa: F401, PLC0415
+    """Imports now, in the background of a server, so that nobody's first order waits for it."""
+    import broker.adapters.paper  # noqa: PLC0415
+
+    if not settings.BROKER_SESSION:
+        import broker.adapters.mcp_client  # noqa: F401, PLC0415
 
 
 _MAKERS: Mapping[str, Make] = MappingProxyType(
@@ -65,7 +79,9 @@ def adapter_for(connection: BrokerConnection) -> BrokerAdapter:
         known = _adapters.get(account)
         if known is not None and known[0] == key:
             return known[1]
-        made = _MAKERS[connection.kind](connection.server_url)
+        made = _MAKERS[connection.kind](connection)
+        if connection.is_live:
+            made = BudgetedAdapter(made, connection.pk)
         _adapters[account] = (key, made)
     if known is not None:
         known[1].close()
@@ -89,11 +105,14 @@ def require_known(kind: str) -> None:
 
 
 def forget(account: str) -> None:
-    """Closes the adapter of an account, if this process has one: its address changed or it is gone."""
+    """Closes the adapter of an account, if this process has one: its address changed or it is gone. The session process
+    is told, so that it sees the change at once."""
     with _lock:
         known = _adapters.pop(account, None)
     if known is not None:
         known[1].close()
+    if settings.BROKER_SESSION:
+        tell_changed(settings.BROKER_SOCKET)
 
 
 def is_substituted(account: str) -> bool:

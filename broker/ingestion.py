@@ -9,6 +9,7 @@ from broker import factory, instruments
 from broker.domain import Books
 from broker.models import BrokerConnection
 from broker.ports import BrokerAuthExpired, BrokerUnavailable
+from broker.reading import read_books
 from broker.snapshots import document_of, remember
 from sigmatrader.audit.models import DecisionTrace, Snapshot
 from sigmatrader.audit.recording import recording
@@ -24,12 +25,13 @@ def load_instruments(universe: str = instruments.PAPER, *, now: datetime) -> int
 def take_snapshot(
     connection: BrokerConnection, *, correlation_id: str, now: datetime, symbols: Sequence[str] = ()
 ) -> tuple[Snapshot, Books]:
-    """Reads all books, then stores them; a trace named by ``correlation_id`` gets a ``snapshot.taken`` event.
+    """Reads all books side by side, then stores them; a trace named by ``correlation_id`` gets a ``snapshot.taken``
+    event. Books that say what the last ones said are stored as one more row about the same content.
 
     A part that cannot be read is absent in both. Raises BrokerAuthExpired or BrokerUnavailable if no part could be
     read at all, Problem 409 as the factory does; nothing is stored then.
     """
-    books = factory.reader_for(connection).books(symbols)
+    books = read_books(factory.reader_for(connection), symbols, as_of=now)
     if not any(books.complete.values()):
         _raise_unread(books)
     document = document_of(books, connection)

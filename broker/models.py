@@ -120,7 +120,18 @@ class Instrument(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["universe", "exchange", "tradingsymbol"], name="instrument_symbol_once")
         ]
-        indexes = [models.Index(fields=["universe", "name"], name="instrument_name")]
+        indexes = [
+            models.Index(
+                fields=["universe", "instrument_type", "tradingsymbol"], name="instrument_type_symbol",
+                opclasses=["varchar_pattern_ops"] * 3,
+            ),
+            models.Index(
+                fields=["universe", "instrument_type", "name"], name="instrument_type_name",
+                opclasses=["varchar_pattern_ops"] * 3,
+            ),
+            models.Index(fields=["universe", "name", "instrument_type", "expiry"], name="instrument_of_name"),
+            models.Index(fields=["universe", "seen_on"], name="instrument_seen"),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return self.symbol

@@ -19,7 +19,7 @@ from broker.domain import (
     split_symbol,
 )
 from broker.models import BrokerConnection
-from broker.selectors import instrument_infos
+from broker.selectors import instrument_infos, latest_good
 from broker.snapshots import stored_books
 from sigmatrader.audit.models import Snapshot
 
@@ -48,6 +48,7 @@ def portfolio_shape(connection: BrokerConnection, snapshot: Snapshot | None, *, 
         "stale": age > settings.SNAPSHOT_AGE_AT_APPROVAL_S,
         "complete": books.complete,
         **_parts(books, connection),
+        "latest_good": {part: _read_of(row) for part, row in latest_good(connection).items()},
     }
 
 
@@ -107,6 +108,11 @@ def order_row(order: BrokerOrder) -> Shape:
 def percent(part: Decimal, whole: Decimal) -> Decimal | None:
     """``part`` of ``whole`` in percent, two places; None of nothing."""
     return None if whole == 0 else (part * 100 / whole).quantize(PAISE, ROUND_HALF_UP)
+
+
+def _read_of(snapshot: Snapshot) -> Shape:
+    """Where the newest good read of a part is, and how old."""
+    return {"snapshot_id": str(snapshot.pk), "as_of": snapshot.as_of, "taken_at": snapshot.taken_at}
 
 
 def _parts(books: Books, connection: BrokerConnection) -> Shape:
@@ -191,7 +197,7 @@ def _names(books: Books, connection: BrokerConnection) -> dict[str, str]:
 def _nothing() -> Shape:
     empty: Shape = dict.fromkeys(("as_of", "taken_at", "age_s", "holdings", "positions", "margins", "orders"))
     complete = dict.fromkeys(("holdings", "positions", "orders", "trades", "margins"), False)
-    return empty | {"stale": True, "complete": complete, "totals": dict.fromkeys(_TOTALS)}
+    return empty | {"stale": True, "complete": complete, "latest_good": {}, "totals": dict.fromkeys(_TOTALS)}
 
 
 _TOTALS = (

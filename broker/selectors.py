@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from django.db import connection as database
 from django.db.models import QuerySet
 
-from broker import instruments
-from broker.domain import Exchange, InstrumentInfo
+from broker import instrument_search, instruments
+from broker.domain import InstrumentInfo
 from broker.models import BrokerConnection
 from sigmatrader.accounts.models import User
 from sigmatrader.audit.api.problems import conflict, not_found
 from sigmatrader.audit.models import Snapshot
+
+PARTS = ("holdings", "positions", "orders", "trades", "margins")
 
 
 def connections_of(user: User) -> QuerySet[BrokerConnection]:
@@ -53,29 +56,40 @@ def lock_account(connection_id: UUID) -> None:
 
 
 def all_instruments(connection: BrokerConnection) -> tuple[InstrumentInfo, ...]:
-    """The whole master of the connection's market, from memory."""
+    """The whole master of a paper connection; of a live one the shares and indices of NSE, 12,000 at most, since the
+    rest (BSE, futures, options) is looked up and searched in the database, never held in memory."""
     return tuple(instruments.infos(instruments.universe_of(connection)).values())
 
 
 def instrument_infos(connection: BrokerConnection, symbols: Iterable[str]) -> dict[str, InstrumentInfo]:
     """The instruments of these symbols; an unknown one is absent."""
-    known = instruments.infos(instruments.universe_of(connection))
-    return {symbol: known[symbol] for symbol in symbols if symbol in known}
+    return instruments.lookup(instruments.universe_of(connection), symbols)
 
 
-def find_instruments(connection: BrokerConnection, query: str, limit: int = 20) -> list[InstrumentInfo]:
-    """Best matches first: the tradingsymbol itself, its beginning, then any part of symbol or name; NSE before BSE."""
-    wanted = query.strip().upper()
-    if not wanted:
-        return []
-    ranked = ((_rank(info, wanted), info) for info in all_instruments(connection))
-    found = sorted((pair for pair in ranked if pair[0] is not None), key=_order)
-    return [info for _, info in found[:limit]]
+def find_instruments(connection: BrokerConnection, query: str, limit: int = 20, *, today: date) -> list[InstrumentInfo]:
+    """Best matches first: contracts that a phrase names (``nifty 24500 ce``), the tradingsymbol itself, its beginning,
+    then any part of symbol or name; NSE before BSE. What expired before ``today`` is left out."""
+    universe = instruments.universe_of(connection)
+    return [row.info() for row in instrument_search.search(universe, query, limit, today=today)]
 
 
 def latest_snapshot(connection: BrokerConnection) -> Snapshot | None:
     """The newest stored read of this connection's books; its document is fetched when it is asked for."""
-    return snapshots_of(connection).defer("document").order_by("-taken_at", "-id").first()
+    return snapshots_of(connection).order_by("-taken_at", "-id").first()
+
+
+def latest_good(connection: BrokerConnection) -> dict[str, Snapshot]:
+    """For each part of the books the newest snapshot that has it; a part that was never read is not in it."""
+    newest = latest_snapshot(connection)
+    if newest is None:
+        return {}
+    found = {part: newest for part in PARTS if newest.complete.get(part)}
+    for part in PARTS:
+        if part not in found:
+            older = snapshots_of(connection).filter(**{f"complete__{part}": True})
+            row = older.order_by("-taken_at", "-id").first()
+            found |= {part: row} if row is not None else {}
+    return found
 
 
 def snapshots_of(connection: BrokerConnection) -> QuerySet[Snapshot]:
@@ -100,22 +114,6 @@ def owned_snapshot(user: User, snapshot_id: str | UUID) -> Snapshot:
 
 
 def snapshot_document(snapshot: Snapshot) -> Mapping[str, Any]:
-    """The stored document, parsed."""
+    """The stored content, parsed: what was found, without when."""
     found: Mapping[str, Any] = json.loads(snapshot.document)
     return found
-
-
-def _rank(info: InstrumentInfo, wanted: str) -> int | None:
-    symbol = info.tradingsymbol.upper()
-    if wanted in (symbol, info.symbol.upper()):
-        return 0
-    if symbol.startswith(wanted):
-        return 1
-    if info.name.upper().startswith(wanted):
-        return 2
-    return 3 if wanted in symbol or wanted in info.name.upper() else None
-
-
-def _order(pair: tuple[int | None, InstrumentInfo]) -> tuple[int, bool, str]:
-    rank, info = pair
-    return rank or 0, info.exchange != Exchange.NSE, info.tradingsymbol

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, ProtectedError
 
-from broker import factory
+from broker import factory, sessions
 from broker.adapters.kite_tools import ORDER_TOOLS, tool_mode
-from broker.addresses import UrlNotAllowed, check_server_url
+from broker.addresses import AddressGuard, UrlNotAllowed, check_server_url
 from broker.domain import BrokerKind
 from broker.models import BrokerConnection
 from broker.ports import BrokerAuthExpired, BrokerError
@@ -59,6 +60,7 @@ def create_connection(
             _activate(connection, now=now, actor=actor or user.get_username())
         _trace(connection, "connection.made", _facts(connection), actor=actor or user.get_username(), now=now,
                correlation_id=correlation_id, explanation=f"Connection {name} was added.")  # fmt: skip
+        transaction.on_commit(sessions.tell_changed)
     return connection
 
 
@@ -91,6 +93,7 @@ def change_connection(
         after = {name: getattr(connection, name) for name in before}
         _trace(connection, "connection.changed", {"before": before, "after": after}, actor=actor, now=now,
                correlation_id=correlation_id, explanation=f"Connection {connection.name} was changed.")  # fmt: skip
+        transaction.on_commit(sessions.tell_changed)
     factory.forget(connection.account)
     return connection
 
@@ -111,7 +114,12 @@ def delete_connection(connection: BrokerConnection, *, now: datetime, actor: str
 
 
 def disconnect(connection: BrokerConnection, *, now: datetime, actor: str, correlation_id: str = "") -> None:
-    """Closes this process's session and forgets a saved one, traced. The next read of the paper exchange opens anew."""
+    """Ends the session and forgets a saved one, traced. A log-in opens the next one; of the paper exchange, a read.
+
+    Raises CallFailed if the session's owner does not answer; nothing is noted then.
+    """
+    if sessions.is_owned(connection):
+        sessions.disconnect(connection)
     factory.forget(connection.account)
     with recording(now):
         _update(connection, {**_without_session(), "last_status": "disconnected", "last_checked_at": now})
@@ -156,6 +164,7 @@ def test_connection(connection: BrokerConnection, *, now: datetime) -> dict[str,
     names = sorted(str(tool.get("name", "")) for tool in tools)
     if tools:
         found["tools"] = names
+    _refresh_facts(connection)
     _update(connection, found)
     return {
         "status": connection.last_status,
@@ -170,6 +179,32 @@ def test_connection(connection: BrokerConnection, *, now: datetime) -> dict[str,
 
 
 test_connection.__test__ = False  # type: ignore[attr-defined]  # pytest would take the name for a test
+
+
+def guard_of(*, is_paper: bool) -> AddressGuard:
+    """The rules for connecting to an address that a person typed; our own exchange is on a port of our own."""
+    own = own_ports() - ({int(settings.PAPER_PORT)} if is_paper else set())
+    return AddressGuard(loopback_ports=None if is_paper else _loopback_ports(), own_ports=own)
+
+
+def note_test(connection: BrokerConnection, *, error: str) -> None:
+    """Keeps what a test found out about a failed connection, in words a person can act on."""
+    _update(connection, {"last_error": error})
+
+
+def note_tools(connection: BrokerConnection, names: Sequence[str]) -> None:
+    """Keeps which tools the server listed."""
+    found = sorted(names)
+    if found != sorted(str(name) for name in connection.tools):
+        _update(connection, {"tools": found})
+
+
+def note_session(connection: BrokerConnection, state: sessions.SessionState, *, now: datetime) -> None:
+    """Puts what the session's owner says on ``connection`` for whoever shows it; the owner writes the row itself."""
+    connection.last_status = "connected" if state.connected else "error" if state.error else "disconnected"
+    connection.authorized, connection.session_expires_at = state.authorized, state.expires_at
+    connection.last_error, connection.user_name = state.error[:500], state.user[:150]
+    connection.last_checked_at = now
 
 
 def require_kind(kind: str) -> None:
@@ -229,10 +264,17 @@ def _update(connection: BrokerConnection, values: Mapping[str, object]) -> None:
         connection.save(update_fields=list(values))
 
 
+def _refresh_facts(connection: BrokerConnection) -> None:
+    """What the session's owner has written meanwhile, beside what the test itself finds."""
+    connection.refresh_from_db(
+        fields=["session_expires_at", "http_version", "protocol_version", "server_info", "tool_faults", "epoch"]
+    )
+
+
 def _without_session() -> dict[str, object]:
     return {
         "mcp_session": "", "last_status": "unknown", "authorized": None, "user_name": "", "session_expires_at": None,
-        "last_error": "", "tools": [],
+        "last_error": "", "tools": [], "tool_faults": [], "http_version": "", "protocol_version": "", "server_info": {},
     }  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
-from uuid import UUID
 
 from broker.domain import Books, BrokerKind, BrokerOrder, DepthLevel, Holding, MarginSegment, Position, Quote, Trade
 from broker.models import BrokerConnection
@@ -22,14 +21,17 @@ from sigmatrader.audit.models import Snapshot
 
 SCHEMA_VERSION = 1
 _KEPT = 8
-_recent: OrderedDict[UUID, Books] = OrderedDict()  # of snapshots read or taken last; a stored snapshot never changes
+_recent: OrderedDict[str, Books] = OrderedDict()  # by content, of those read or taken last: a content never changes
 _lock = threading.Lock()
 T = TypeVar("T")
 Read = Callable[[Any], object]
 
 
 def document_of(books: Books, connection: BrokerConnection) -> dict[str, object]:
-    """The snapshot document: plain JSON values, decimals and times as canonical text."""
+    """What the books say, as plain JSON values, decimals and times as canonical text.
+
+    When they were read is the snapshot's own, not the content's: two reads that found the same are the same document.
+    """
     kind = BrokerKind(connection.kind)
     body = {
         "schema_version": SCHEMA_VERSION,
@@ -37,7 +39,6 @@ def document_of(books: Books, connection: BrokerConnection) -> dict[str, object]
             "id": connection.account, "name": connection.name, "kind": kind.value, "practice": not kind.is_live,
         },
         "source": kind.value,
-        "as_of": books.as_of,
         "complete": books.complete,
         "holdings": _rows(books.holdings),
         "positions": {"net": _rows(books.positions_net), "day": _rows(books.positions_day)},
@@ -52,12 +53,12 @@ def document_of(books: Books, connection: BrokerConnection) -> dict[str, object]
     return plain
 
 
-def books_of(document: Mapping[str, Any]) -> Books:
+def books_of(document: Mapping[str, Any], *, as_of: datetime) -> Books:
     """The books a document was made of; an order's ``raw`` row is not kept in it. Raises KeyError, TypeError or
     ValueError for a document that is none of ours."""
     positions, margins = document["positions"], document["margins"]
     return Books(
-        as_of=datetime.fromisoformat(document["as_of"]),
+        as_of=as_of,
         holdings=_values(Holding, document["holdings"]),
         positions_net=_values(Position, positions["net"]),
         positions_day=_values(Position, positions["day"]),
@@ -70,21 +71,24 @@ def books_of(document: Mapping[str, Any]) -> Books:
 
 
 def stored_books(snapshot: Snapshot) -> Books:
-    """The books of a stored snapshot, from memory if this process has seen it of late."""
+    """The books of a stored snapshot, from memory if this process has seen their content of late."""
     with _lock:
-        known = _recent.get(snapshot.pk)
-    return known if known is not None else _kept(snapshot.pk, books_of(json.loads(snapshot.document)))
+        known = _recent.get(snapshot.hash)
+    if known is None:
+        known = _kept(snapshot.hash, books_of(json.loads(snapshot.document), as_of=snapshot.as_of))
+    return replace(known, as_of=snapshot.as_of)
 
 
 def remember(snapshot: Snapshot, books: Books) -> None:
     """Keeps the books a snapshot was just made of, as ``stored_books`` would read them again."""
     bare = None if books.orders is None else tuple(replace(order, raw={}) for order in books.orders)
-    _kept(snapshot.pk, replace(books, orders=bare))
+    _kept(snapshot.hash, replace(books, orders=bare))
 
 
-def _kept(key: UUID, books: Books) -> Books:
+def _kept(key: str, books: Books) -> Books:
     with _lock:
         _recent[key] = books
+        _recent.move_to_end(key)
         while len(_recent) > _KEPT:
             _recent.popitem(last=False)
     return books

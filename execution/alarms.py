@@ -16,6 +16,8 @@ from sigmatrader.audit.vocabulary import ExceptionCode, Severity
 
 NOT_PLACED = "close_not_placed"
 NOT_PLACED_REMEDY = {"action": NOT_PLACED, "label": "It was not placed: close it", "trades": False}
+ENDED = "close_ended"
+ENDED_REMEDY = {"action": ENDED, "label": "It ended without another fill: close it", "trades": False}
 
 
 def duplicate_tag(row: OrderIntent, rows: Sequence[BrokerOrder], *, now: datetime) -> None:
@@ -85,6 +87,18 @@ def unresolved(row: OrderIntent, *, now: datetime) -> None:
         summary=f"Whether {row.side} {row.quantity} {row.symbol} was placed could not be found out today.",
         expected="a settled order", actual="unknown at the end of the day",
         remedies=(NOT_PLACED_REMEDY,),
+    )  # fmt: skip
+
+
+def ended_unseen(row: OrderIntent, *, now: datetime) -> None:
+    """It was working when its book was last read, and that book is gone: it may have filled meanwhile (FAULTS A32)."""
+    rest = row.quantity - row.filled_quantity
+    _raise(
+        row, ExceptionCode.PLACEMENT_UNRESOLVED, Severity.CRITICAL, now=now,
+        summary=f"Nobody read the book between the last look at {row.side} {row.quantity} {row.symbol} and its close.",
+        expected="a filled, cancelled or rejected order",
+        actual=f"{row.filled_quantity} filled when last seen; what became of {rest} is not known",
+        remedies=(ENDED_REMEDY,),
     )  # fmt: skip
 
 

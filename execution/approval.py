@@ -12,8 +12,10 @@ from typing import Protocol
 from django.conf import settings
 
 from broker.factory import require_available
+from broker.models import BrokerConnection
 from broker.selectors import lock_account
 from execution import completion, door, faults, follower, gathering, reconciler
+from execution.blocks import block_of
 from execution.domain import AuthorizationKind, CardState, IntentState, Origin, PlanDocument
 from execution.faults import FaultPoint
 from execution.gathering import MarketView
@@ -75,7 +77,8 @@ def approve_card(
 
     Fresh prices and books are read and judged once more; approval, decision and intents commit together and the send
     comes after that commit. Raises Problem 404, or 409 NOT_APPROVED, CARD_STALE, CARD_EXPIRED, ALREADY_DECIDED,
-    TRADING_HALTED, RISK_DENIED, FEATURE_DISABLED: nothing was sent then.
+    TRADING_HALTED, RISK_DENIED, FEATURE_DISABLED, AUTH_REQUIRED, EXECUTION_TOOL_MISSING, TOOL_SCHEMA_CHANGED: nothing
+    was sent then.
     """
     card = card_or_id if isinstance(card_or_id, ActionCard) else owned_card(card_or_id, user)
     if card.owner_id != user.pk:
@@ -167,7 +170,7 @@ def _authorize(
     user: User,
     claim: Claim | None,
 ) -> tuple[Approval, Decision]:
-    actor, orders, now = ACTORS[Origin(plan.origin)], order_requests(document), view.now
+    actor, orders, now = ACTORS[Origin(plan.origin)], order_requests(document, plan_id=plan.id), view.now
     with recording(now) as record:
         lock_account(card.connection_id)  # one approval of an account at a time: each counts the one before it
         book = gathering.book_for(view, actor=actor, margin_by_leg=document.margin_by_leg, orders=orders)
@@ -242,17 +245,29 @@ def _require_open(card: ActionCard, content_hash: str, *, now: datetime) -> None
         raise _already_decided(card)
 
 
-def _require_execution_on(card: ActionCard, plan: TradePlan, document: PlanDocument, *, now: datetime) -> None:
-    require_available(card.connection.kind)
-    if _only_cancels(document):
-        return  # no flag, trading state or active connection holds a cancel back (FAULTS 0.7)
+def refuse_while_off(connection: BrokerConnection, plan: TradePlan, *, now: datetime) -> None:
+    """Raises Problem 409 where nothing may be sent on this connection now: a flag, the kill switch, a login that is
+    due, order tools that are missing or changed. The story keeps the last three."""
+    require_available(connection.kind)
     if Origin(plan.origin) in (Origin.ASSISTANT, Origin.MONITOR):
         require_flag(Flag.AI_EXECUTION_ENABLED)
-    if not card.connection.is_active:
+    if not connection.is_active:
         raise conflict("CONNECTION_INACTIVE", "This card was made for a connection that is no longer the active one.")
-    state, reason = trading_state_for(card.connection.account, now=now)
+    state, reason = trading_state_for(connection.account, now=now)
     if state is TradingStateName.HALTED:
         raise conflict("TRADING_HALTED", f"Trading is halted: {reason or 'kill switch'}. Release it first.")
+    block = block_of(connection)
+    if block is not None:
+        with recording(now) as record:
+            record.event(plan.correlation_id, "approval.blocked", {"plan": plan.id, "code": block.code})
+        raise conflict(block.code, f"{block.sentence} Nothing was sent.", ways_out=list(block.ways_out))
+
+
+def _require_execution_on(card: ActionCard, plan: TradePlan, document: PlanDocument, *, now: datetime) -> None:
+    if _only_cancels(document):
+        require_available(card.connection.kind)
+        return  # no flag, trading state or active connection holds a cancel back (FAULTS 0.7)
+    refuse_while_off(card.connection, plan, now=now)
 
 
 def _only_cancels(document: PlanDocument) -> bool:
@@ -261,16 +276,24 @@ def _only_cancels(document: PlanDocument) -> bool:
 
 def _require_price(card: ActionCard, document: PlanDocument, view: MarketView) -> None:
     """A price that moved past the card's tolerance makes the card stale (ASSISTANT section 3)."""
-    tolerance = Decimal(settings.CARD_PRICE_TOLERANCE_PERCENT["equity"])
-    moved = {
-        symbol: {"then": then, "now": quote.last_price}
-        for symbol, then in document.reference_prices.items()
-        if (quote := view.quotes.get(symbol)) is not None and _moved_percent(then, quote.last_price) > tolerance
-    }
+    moved = moved_prices(document, view)
     if moved:
         _make_stale(card, moved, now=view.now)
-        raise conflict("CARD_STALE", f"The price moved more than {tolerance} % since this card: price it again.",
+        raise conflict("CARD_STALE", f"The price moved more than {_tolerance()} % since this card: price it again.",
                        card=str(card.id), moved=moved)  # fmt: skip
+
+
+def moved_prices(document: PlanDocument, view: MarketView) -> dict[str, dict[str, Decimal]]:
+    """The symbols whose price is farther from the plan's than a card may wait for, then and now."""
+    return {
+        symbol: {"then": then, "now": quote.last_price}
+        for symbol, then in document.reference_prices.items()
+        if (quote := view.quotes.get(symbol)) is not None and _moved_percent(then, quote.last_price) > _tolerance()
+    }
+
+
+def _tolerance() -> Decimal:
+    return Decimal(settings.CARD_PRICE_TOLERANCE_PERCENT["equity"])
 
 
 def _make_stale(card: ActionCard, moved: Mapping[str, object], *, now: datetime) -> None:

@@ -6,6 +6,8 @@ class ExecutionConfig(AppConfig):
     verbose_name = "Execution"
 
     def ready(self) -> None:
-        from execution import evidence  # noqa: PLC0415  # models must be loaded first
+        from broker import hints  # noqa: PLC0415  # models must be loaded first
+        from execution import evidence, follower  # noqa: PLC0415
 
         evidence.register()
+        hints.register(follower.look_now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from broker.domain import BrokerOrder, Trade
@@ -17,6 +17,8 @@ from sigmatrader.audit.vocabulary import ExceptionCode, Severity
 _CHANGING = ("status", "status_message", "filled_quantity", "average_price", "quantity", "limit_price", "trigger_price",
              "order_type", "validity", "last_read", "raw", "intent")  # fmt: skip
 
+_READ_GRAIN = timedelta(seconds=30)
+
 
 def store_orders(
     connection: BrokerConnection, rows: Iterable[BrokerOrder], *, now: datetime, taken_over: bool = False
@@ -28,7 +30,7 @@ def store_orders(
         for order in Order.objects.filter(connection=connection, broker_order_id__in=[r.broker_order_id for r in rows])
     }
     ours = _intents_by_broker_id(connection, rows)
-    strangers = []
+    strangers, unchanged = [], list[Order]()
     for row in rows:
         values = _values(row, ours.get(row.broker_order_id), now=now)
         order = known.get(row.broker_order_id)
@@ -41,7 +43,17 @@ def store_orders(
                 strangers.append(order)
         elif _differs(order, values):
             Order.objects.filter(pk=order.pk).update(**{name: values[name] for name in _CHANGING if name in values})
+        else:
+            unchanged.append(order)
+    _note_read(unchanged, now=now)
     return strangers
+
+
+def _note_read(orders: Iterable[Order], *, now: datetime) -> None:
+    """When a row was last seen, which decides what its absence from a later book means; not written with every look."""
+    stale = [order.pk for order in orders if order.last_read < now - _READ_GRAIN]
+    if stale:
+        Order.objects.filter(pk__in=stale).update(last_read=now)
 
 
 def report_strangers(strangers: Iterable[Order], *, now: datetime) -> None:

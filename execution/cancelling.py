@@ -9,7 +9,7 @@ from datetime import datetime
 from execution import completion, door, follower, gathering
 from execution.approval import Claim, grant
 from execution.domain import AuthorizationKind, IntentKind, IntentState, Origin, TradeIntent
-from execution.inputs import plan_inputs, symbols_of
+from execution.inputs import plan_inputs, symbols_of, with_family
 from execution.intents import prepare
 from execution.lifecycle import IntentEvent, apply
 from execution.models import Order, OrderCommand, OrderIntent, TradePlan
@@ -39,6 +39,8 @@ def cancel_order(
 ) -> OrderCommand | None:
     """Asks the broker to cancel one order; None if it had not left us yet and simply will not.
 
+    Slices and iceberg legs that are still open are cancelled with it, each once; the first command is the answer.
+
     Raises Problem 409 ORDER_FINAL or ORDER_UNSETTLED; nothing was sent then.
     """
     if isinstance(order, OrderIntent):
@@ -46,11 +48,11 @@ def cancel_order(
             _withdraw(order, user=user, now=now)
             return None
         _require_cancellable(order)
-    command = _commit(order, user=user, correlation_id=correlation_id, now=now, claim=claim)
-    command = door.send_command(command.id)
-    completion.settle_authorization(command.authorization_id, now=now)
-    follower.watch(command.connection_id)
-    return command
+    commands = _commit(order, user=user, correlation_id=correlation_id, now=now, claim=claim)
+    sent = [door.send_command(command.id) for command in commands]
+    completion.settle_authorization(sent[0].authorization_id, now=now)
+    follower.watch(sent[0].connection_id)
+    return sent[0]
 
 
 def cancel_all(rows: Sequence[Order], *, user: User, correlation_ids: Sequence[str], now: datetime) -> list[Cancelled]:
@@ -79,7 +81,7 @@ def stop_unsent(intents: Iterable[OrderIntent], *, user: User, now: datetime) ->
 
 def _cancel_one(row: Order, *, user: User, correlation_id: str, now: datetime) -> Cancelled:
     try:
-        command = _commit(row, user=user, correlation_id=correlation_id, now=now, claim=None)
+        (command,) = _commit(row, user=user, correlation_id=correlation_id, now=now, claim=None, alone=True)
     except Problem as exc:
         return Cancelled(public_order_id(row), row.symbol, exc.code, exc.text)
     command = door.send_command(command.id)
@@ -89,10 +91,19 @@ def _cancel_one(row: Order, *, user: User, correlation_id: str, now: datetime) -
 
 
 def _commit(
-    order: OrderIntent | Order, *, user: User, correlation_id: str, now: datetime, claim: Claim | None
-) -> OrderCommand:
+    order: OrderIntent | Order,
+    *,
+    user: User,
+    correlation_id: str,
+    now: datetime,
+    claim: Claim | None,
+    alone: bool = False,
+) -> tuple[OrderCommand, ...]:
+    """``alone`` leaves the other rows of its family to themselves: they are cancelled beside it, as rows of a list."""
     connection = order.connection
-    intent = TradeIntent(kind=IntentKind.CANCEL, order_ids=(str(order.id),), text=f"Cancel {order.symbol}")
+    named = order.broker_order_id if alone else str(order.id)
+    intent = TradeIntent(kind=IntentKind.CANCEL, order_ids=(named,), text=f"Cancel {order.symbol}")
+    intent = intent if alone else with_family(intent, connection)
     view = gathering.stored_look(connection, symbols_of(intent, connection), now=now)
     try:
         document = translate(intent, inputs=plan_inputs(view, intent))
@@ -117,10 +128,10 @@ def _commit(
         record.link(correlation_id, "symbol", order.symbol)
         authorization = grant(record, plan, row, kind=AuthorizationKind.REQUEST, actor=user.get_username(), now=now,
                               expires_at=document.valid_until)  # fmt: skip
-        _intents, (command,) = prepare(record, authorization, document, now=now)
+        _intents, commands = prepare(record, authorization, document, now=now)
         if claim is not None:
-            claim.commit(correlation_id=correlation_id, subject=f"execution.command:{command.id}")
-    return command
+            claim.commit(correlation_id=correlation_id, subject=f"execution.command:{commands[0].id}")
+    return commands
 
 
 def _withdraw(order: OrderIntent, *, user: User, now: datetime) -> None:
@@ -132,6 +143,7 @@ def _withdraw(order: OrderIntent, *, user: User, now: datetime) -> None:
         before = row.state
         row.state = apply(IntentState(row.state), IntentEvent.EXPIRED).value
         row.next_check_at, row.updated_at, row.status_message = None, now, "Withdrawn before it was sent."
+        row.denial_code = ""
         row.save()
         data = {"intent": row.id, "from": before, "to": row.state, "by": user.get_username()}
         record.event(row.correlation_id, "order.expired", data)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
+
 from broker.factory import require_available
 from broker.models import BrokerConnection
+from execution.blocks import AUTH_REQUIRED, login_block, tools_block
 from execution.domain import IntentState, Origin
 from execution.lifecycle import IntentEvent
 from execution.models import Authorization, LedgerOpening, OrderCommand, OrderIntent, TradePlan
@@ -37,40 +40,69 @@ class Refusal:
     text: str
 
     @property
+    def waits(self) -> bool:
+        """True where a login is all that is missing: the order stays prepared and is looked at again (FAULTS A33)."""
+        return self.code == AUTH_REQUIRED
+
+    @property
     def word(self) -> str:
         """The trace event's name."""
+        if self.waits:
+            return "egress.waiting"
         return "recovery.expired" if self.event is IntentEvent.EXPIRED else "egress.denied"
 
 
-def intent_refusal(intent: OrderIntent, *, now: datetime) -> Refusal | None:
-    """The first reason not to send this leg now, or None (FAULTS 0.7)."""
+def needs_fresh_decision(intent: OrderIntent) -> bool:
+    """Whether the verdict of the approval is not enough any more: it waited for a login, or is to go once more (A7)."""
+    return intent.state == IntentState.NOT_SENT.value or intent.denial_code == AUTH_REQUIRED
+
+
+def is_fresh_decision(intent: OrderIntent, decision: RiskDecision, *, now: datetime) -> bool:
+    """Whether ``decision`` was made just now, after everything that happened to this leg, and judged this leg."""
+    age = (now - decision.evaluated_at).total_seconds()
+    if not 0 <= age <= settings.SNAPSHOT_AGE_AT_APPROVAL_S or decision.plan_id != str(intent.plan_id):
+        return False
+    after_all = intent.sending_at is None or decision.evaluated_at > intent.sending_at
+    return after_all and any(order.leg == intent.leg_n for order in _inputs(decision).orders)
+
+
+def intent_refusal(intent: OrderIntent, *, now: datetime, decision: RiskDecision | None = None) -> Refusal | None:
+    """The first reason not to send this leg now, or None (FAULTS 0.7). ``decision`` stands for the approval's where a
+    later one was made on the same content. That a login is due comes last: anything else is final."""
     authorization = intent.authorization
+    decision = decision or authorization.decision
     if authorization.expires_at <= now:
         return Refusal(IntentEvent.EXPIRED, "CARD_EXPIRED", "The approval's time was over before the order was sent.")
     return (
         _content_refusal(intent.plan, authorization)
         or _leg_refusal(intent)
-        or _decision_refusal(authorization.decision, intent.plan)
+        or _decision_refusal(decision, intent.plan)
         or _flag_refusal(intent)
         or _connection_refusal(intent)
-        or _state_refusal(intent, authorization.decision, now=now)
+        or _state_refusal(intent, decision, now=now)
         or _dependency_refusal(intent)
+        or _login_refusal(intent.connection)
     )
 
 
-def command_refusal(command: OrderCommand, *, now: datetime) -> Refusal | None:
+def command_refusal(command: OrderCommand, *, now: datetime, decision: RiskDecision | None = None) -> Refusal | None:
     """A cancel needs its authorisation only: no flag, trading state, stale data or limit holds it back (FAULTS 0.7)."""
     authorization = command.authorization
-    plan = authorization.plan
+    plan, decision = authorization.plan, decision or authorization.decision
     refusal = _content_refusal(plan, authorization) or _kind_refusal(command.connection)
     if refusal is not None or command.kind == "cancel":
         return refusal
     if authorization.expires_at <= now:
         return _denied("CARD_EXPIRED", "The approval's time was over before the change was sent.")
     state, reason = trading_state_for(command.connection.account, now=now)
-    if _STRICTNESS[state] > _STRICTNESS[_judged_state(authorization.decision)]:
+    if _STRICTNESS[state] > _STRICTNESS[_judged_state(decision)]:
         return _denied(f"TRADING_{state.value}", f"Trading was set to {state.value} after the approval: {reason}")
-    return _decision_refusal(authorization.decision, plan) or _plan_flag_refusal(plan) or _connection_refusal(command)
+    return (
+        _decision_refusal(decision, plan)
+        or _plan_flag_refusal(plan)
+        or _connection_refusal(command)
+        or _login_refusal(command.connection)
+    )
 
 
 def _content_refusal(plan: TradePlan, authorization: Authorization) -> Refusal | None:
@@ -115,11 +147,17 @@ def _connection_refusal(row: OrderIntent | OrderCommand) -> Refusal | None:
         return unusable
     if not connection.is_active:
         return _denied("CONNECTION_INACTIVE", "The connection this order was made for is no longer the active one.")
-    if connection.authorized is False:
-        return _denied("AUTH_REQUIRED", "The broker session needs a log-in.")
+    tools = tools_block(connection)
+    if tools is not None:
+        return _denied(tools.code, tools.sentence)
     if not LedgerOpening.objects.filter(connection=connection).exists():
         return _denied("NOT_RECONCILED", "The account's books were never taken over, so nothing could be reconciled.")
     return None
+
+
+def _login_refusal(connection: BrokerConnection) -> Refusal | None:
+    block = login_block(connection)
+    return _denied(block.code, block.sentence) if block is not None else None
 
 
 def _kind_refusal(connection: BrokerConnection) -> Refusal | None:

@@ -21,6 +21,7 @@ class CommandEvent(StrEnum):
     DENIED = "denied"
     ACKED = "acked"
     NOT_SENT = "not_sent"
+    LOGIN_NEEDED = "login_needed"
     REFUSED = "refused"
     OUTCOME_UNKNOWN = "outcome_unknown"
     DONE = "done"
@@ -39,6 +40,7 @@ COMMAND_TRANSITIONS: Mapping[tuple[CommandState, CommandEvent], CommandState] = 
         (_S.SENDING, _E.DENIED): _S.DENIED,
         (_S.SENDING, _E.ACKED): _S.ACKED,
         (_S.SENDING, _E.NOT_SENT): _S.NOT_SENT,
+        (_S.SENDING, _E.LOGIN_NEEDED): _S.PREPARED,  # provably not sent: a cancel waits for the login
         # Kite refuses with one text what is being processed, filled or cancelled (FACTS c8): the row tells which.
         (_S.SENDING, _E.REFUSED): _S.FAILED,
         (_S.SENDING, _E.OUTCOME_UNKNOWN): _S.UNKNOWN,

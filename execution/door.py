@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from broker import budget
 from broker.factory import adapter_for
 from broker.ports import (
     BrokerAdapter,
@@ -23,8 +24,15 @@ from broker.ports import (
     BrokerRejected,
     BrokerUnavailable,
 )
-from execution import alarms, faults, outcomes
-from execution.checks import Refusal, command_refusal, intent_refusal
+from execution import alarms, exits, faults, outcomes
+from execution.blocks import AUTH_REQUIRED
+from execution.checks import (
+    Refusal,
+    command_refusal,
+    intent_refusal,
+    is_fresh_decision,
+    needs_fresh_decision,
+)
 from execution.commands import CommandEvent, apply_command
 from execution.domain import CommandState, IntentState
 from execution.faults import FaultPoint
@@ -32,16 +40,20 @@ from execution.lifecycle import IntentEvent, apply
 from execution.models import ActionCard, OrderCommand, OrderIntent
 from execution.recovery_rules import SEND_LEASE_S, SENDING_MAX_AGE_S
 from execution.requests import modify_of, place_of
-from sigmatrader.accounts import rate
+from risk.models import RiskDecision
 from sigmatrader.audit.recording import Recorder, recording
 
-_LIMITS = (
-    rate.Window(10, 1),
-    rate.Window(400, 60),
-    rate.Window(5_000, 86_400),
-)  # per account: 10/s, 400/min, 5,000/day (kite/FACTS e1)
 _READY = (IntentState.PREPARED.value,)
-_CLAIM_FIELDS = ("state", "attempts", "fence", "sending_at", "lease_until", "next_check_at", "updated_at")
+_CLAIM_FIELDS = (
+    "state",
+    "denial_code",
+    "attempts",
+    "fence",
+    "sending_at",
+    "lease_until",
+    "next_check_at",
+    "updated_at",
+)
 # The row, and of the others what the checks read: every millisecond here is one the price may move in.
 _OWN_FIELDS = tuple(field.name for field in OrderIntent._meta.concrete_fields)
 _CLAIMABLE = OrderIntent.objects.select_related("plan", "authorization__decision", "connection").only(
@@ -50,6 +62,7 @@ _CLAIMABLE = OrderIntent.objects.select_related("plan", "authorization__decision
     "authorization__content_hash", "authorization__expires_at",
     "authorization__decision__outcome", "authorization__decision__content_hash", "authorization__decision__policy_hash",
     "connection__kind", "connection__is_active", "connection__authorized", "connection__server_url",
+    "connection__tools", "connection__tool_faults",
 )  # fmt: skip
 _AT_BROKER = (
     IntentState.SENDING.value, IntentState.AMBIGUOUS.value, IntentState.ACKED.value, IntentState.WORKING.value,
@@ -68,16 +81,17 @@ class _Ticket:
         return time.monotonic() - self.committed < SENDING_MAX_AGE_S
 
 
-def send_intent(intent_id: uuid.UUID, *, retry: bool = False) -> OrderIntent:
+def send_intent(intent_id: uuid.UUID, *, decision: RiskDecision | None = None) -> OrderIntent:
     """Sends one prepared leg at most once and records the outcome.
 
-    Whoever loses the claim gets the row as it is. ``retry`` is a person's press on a NOT_SENT leg inside the approval's
-    expiry. Never raises for what the broker does: the outcome is the row's state.
+    Whoever loses the claim gets the row as it is. ``decision`` is a verdict made just now on the same content: without
+    one nothing goes that was NOT_SENT or has waited for a login (FAULTS A7, A33). Never raises for what the broker
+    does: the outcome is the row's state.
     """
     connection_id = OrderIntent.objects.values_list("connection_id", flat=True).get(pk=intent_id)
     if not _take_token(OrderIntent, intent_id, connection_id):
         return _load_intent(intent_id)
-    intent, ticket = _claim_intent(intent_id, retry=retry)
+    intent, ticket = _claim_intent(intent_id, decision)
     if ticket is None:
         return intent
     faults.reach(FaultPoint.SENDING)
@@ -89,12 +103,15 @@ def send_intent(intent_id: uuid.UUID, *, retry: bool = False) -> OrderIntent:
     return _load_intent(intent_id)
 
 
-def send_command(command_id: uuid.UUID) -> OrderCommand:
-    """Sends one modify or cancel at most once and records the outcome. Never raises for what the broker does."""
+def send_command(command_id: uuid.UUID, *, decision: RiskDecision | None = None) -> OrderCommand:
+    """Sends one modify or cancel at most once and records the outcome. Never raises for what the broker does.
+
+    ``decision`` is a later verdict on a modify that waited for a login.
+    """
     command = _load_command(command_id)
     if not _take_token(OrderCommand, command_id, command.connection_id):
         return command
-    ticket = _claim_command(command)
+    ticket = _claim_command(command, decision)
     command = _load_command(command_id)
     if ticket is None:
         return command
@@ -127,7 +144,9 @@ def _perform(intent: OrderIntent, adapter: BrokerAdapter, ticket: _Ticket) -> No
 def _settle_command(command: OrderCommand, ticket: _Ticket, call: Callable[[], str]) -> None:
     try:
         call()
-    except (BrokerUnavailable, BrokerAuthExpired) as exc:
+    except BrokerAuthExpired as exc:
+        outcomes.command_needs_login(command, ticket.fence, exc.text, now=timezone.now())
+    except BrokerUnavailable as exc:
         outcomes.command_moved(command, ticket.fence, CommandEvent.NOT_SENT, exc.text, now=timezone.now())
     except BrokerRejected as exc:
         outcomes.command_moved(command, ticket.fence, CommandEvent.REFUSED, exc.text, now=timezone.now())
@@ -140,22 +159,27 @@ def _settle_command(command: OrderCommand, ticket: _Ticket, call: Callable[[], s
 def _take_token(model: type[OrderIntent] | type[OrderCommand], pk: uuid.UUID, connection_id: uuid.UUID) -> bool:
     """Takes the rate tokens before SENDING, so that nobody waits inside it (FAULTS A37)."""
     now = timezone.now()
-    if rate.hit_all(f"orders:{connection_id}", _LIMITS, now=now):
+    kind = budget.Kind.ORDERS if model is OrderIntent else budget.Kind.CHANGES
+    if budget.take(connection_id, kind, now=now).ok:
+        return True
+    if exits.may_use_reserve(model, pk) and budget.take(connection_id, kind, now=now, exit=True).ok:
         return True
     outcomes.throttled(model, pk, now=now)
     return False
 
 
-def _claim_intent(intent_id: uuid.UUID, *, retry: bool) -> tuple[OrderIntent, _Ticket | None]:
+def _claim_intent(intent_id: uuid.UUID, decision: RiskDecision | None) -> tuple[OrderIntent, _Ticket | None]:
     """The row as it stands after the claim, and the ticket if this call won it."""
     now = timezone.now()
-    ready = (*_READY, IntentState.NOT_SENT.value) if retry else _READY
+    ready = (*_READY, IntentState.NOT_SENT.value) if decision is not None else _READY
     with recording(now) as record:
         row = _CLAIMABLE.select_for_update(of=("self",), no_key=True).get(pk=intent_id)
         if row.state not in ready:
             record.event(row.correlation_id, "task.duplicate_ignored", {"intent": row.id, "state": row.state})
             return row, None
-        refusal = intent_refusal(row, now=now)
+        refusal = intent_refusal(row, now=now, decision=decision)
+        if refusal is None and not _is_judged(row, decision, now=now):
+            return row, None  # it keeps waiting: whoever finds it judges it anew
         if refusal is not None:
             _refuse(record, row, refusal, now=now)
             return row, None
@@ -163,9 +187,14 @@ def _claim_intent(intent_id: uuid.UUID, *, retry: bool) -> tuple[OrderIntent, _T
     return row, _Ticket(fence=fence, committed=time.monotonic())
 
 
+def _is_judged(row: OrderIntent, decision: RiskDecision | None, *, now: datetime) -> bool:
+    return not needs_fresh_decision(row) or (decision is not None and is_fresh_decision(row, decision, now=now))
+
+
 def _to_sending(record: Recorder, row: OrderIntent, *, now: datetime) -> int:
     before = row.state
     row.state = apply(IntentState(row.state), IntentEvent.CLAIMED).value
+    row.denial_code = ""
     row.attempts += 1
     row.fence += 1
     row.sending_at = now
@@ -187,9 +216,13 @@ def _to_sending(record: Recorder, row: OrderIntent, *, now: datetime) -> int:
 
 
 def _refuse(record: Recorder, row: OrderIntent, refusal: Refusal, *, now: datetime) -> None:
+    if refusal.waits:
+        _wait(record, row, refusal, now=now)
+        return
     before, partial = row.state, _is_rest_of_plan(row)
+    waited = row.denial_code == AUTH_REQUIRED and refusal.event is IntentEvent.EXPIRED
     row.state = apply(IntentState(row.state), IntentEvent.UNRESOLVED if partial else refusal.event).value
-    row.denial_code = refusal.code
+    row.denial_code = AUTH_REQUIRED if waited else refusal.code  # what its card is offered again for
     row.status_message = refusal.text[:500]
     row.next_check_at = None
     row.updated_at = now
@@ -201,13 +234,40 @@ def _refuse(record: Recorder, row: OrderIntent, refusal: Refusal, *, now: dateti
         alarms.partial_plan(row, refusal.text, now=now)
 
 
+def give_up(intent_id: uuid.UUID, refusal: Refusal, *, now: datetime) -> bool:
+    """Ends a leg that was never sent and may not go any more; True if this call did it."""
+    with recording(now) as record:
+        row = _CLAIMABLE.select_for_update(of=("self",), no_key=True).get(pk=intent_id)
+        if row.state not in _READY:
+            return False
+        _refuse(record, row, refusal, now=now)
+    return True
+
+
+def _wait(record: Recorder, row: OrderIntent | OrderCommand, refusal: Refusal, *, now: datetime) -> None:
+    """It stays as it is until a person has logged in; told once, however often it is looked at (FAULTS A33)."""
+    known = row.denial_code if isinstance(row, OrderIntent) else row.detail
+    if known:
+        return
+    row.next_check_at, row.updated_at = None, now
+    if isinstance(row, OrderIntent):
+        row.denial_code, row.status_message = refusal.code, refusal.text[:500]
+        row.save(update_fields=["denial_code", "status_message", "next_check_at", "updated_at"])
+        data: dict[str, object] = {"intent": row.id}
+    else:
+        row.detail = refusal.text[:500]
+        row.save(update_fields=["detail", "next_check_at", "updated_at"])
+        data = {"command": row.id}
+    record.event(row.correlation_id, refusal.word, {**data, "state": row.state, "code": refusal.code})
+
+
 def _is_rest_of_plan(row: OrderIntent) -> bool:
     """True if another leg of the plan is, or may be, at the broker: a person decides on the rest (FAULTS A18)."""
     others = OrderIntent.objects.filter(plan_id=row.plan_id, state__in=_AT_BROKER).exclude(pk=row.pk)
     return others.exists()
 
 
-def _claim_command(command: OrderCommand) -> _Ticket | None:
+def _claim_command(command: OrderCommand, decision: RiskDecision | None) -> _Ticket | None:
     now = timezone.now()
     with recording(now) as record:
         row = OrderCommand.objects.select_for_update(of=("self",), no_key=True).select_related(
@@ -215,7 +275,12 @@ def _claim_command(command: OrderCommand) -> _Ticket | None:
         ).get(pk=command.pk)  # fmt: skip
         if row.state != CommandState.PREPARED.value:
             return None
-        refusal = command_refusal(row, now=now)
+        refusal = command_refusal(row, now=now, decision=decision)
+        if refusal is not None and refusal.waits:
+            _wait(record, row, refusal, now=now)
+            return None
+        if refusal is None and row.detail and row.kind != "cancel" and decision is None:
+            return None  # it waited for a login: whoever finds it judges it anew
         row.updated_at = now
         if refusal is not None:
             row.state = apply_command(CommandState.PREPARED, CommandEvent.DENIED).value

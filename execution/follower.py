@@ -12,15 +12,21 @@ import uuid
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
+from django.utils import timezone
 
 from execution import poller
+from execution.domain import IntentState
+from execution.models import OrderIntent
 
 _log = logging.getLogger(__name__)
 _PAUSES_S = (0.12, 0.2, 0.3, 0.5)
 _STEADY_S = 1.0
 _GIVE_UP_S = 120.0  # orders that rest longer are the sweep's
 
+_AT_BROKER = (IntentState.ACKED.value, IntentState.WORKING.value)
+
 _lock = threading.Lock()
+_wake = threading.Event()
 _followed: dict[uuid.UUID, float] = {}
 _thread: threading.Thread | None = None
 
@@ -37,6 +43,17 @@ def watch(connection_id: uuid.UUID) -> None:
             _thread.start()
 
 
+def look_now(connection_id: uuid.UUID) -> None:
+    """A hint that this connection's book moved: what is open there is due at once, here and in every sweep.
+
+    Quick and harmless to repeat. Unknown outcomes keep their schedule, as a look too many would count as a miss.
+    """
+    in_flight = OrderIntent.objects.filter(connection_id=connection_id, state__in=_AT_BROKER)
+    in_flight.update(next_check_at=timezone.now())
+    watch(connection_id)
+    _wake.set()
+
+
 def _run() -> None:
     try:
         _follow_until_settled()
@@ -47,7 +64,8 @@ def _run() -> None:
 def _follow_until_settled() -> None:
     turn = 0
     while True:
-        time.sleep(_PAUSES_S[turn] if turn < len(_PAUSES_S) else _STEADY_S)
+        _wake.wait(_PAUSES_S[turn] if turn < len(_PAUSES_S) else _STEADY_S)
+        _wake.clear()
         with _lock:
             current = dict(_followed)
         if not _follow(current):

@@ -23,6 +23,7 @@ from broker.snapshots import stored_books
 from execution import days
 from execution.domain import IntentState
 from execution.models import OrderCommand, OrderIntent
+from execution.standing import Seen, standing_of
 from risk.domain import Actor, Book, Counters, OrderRequest, RequestKind
 from risk.policy import Limits, default_policy
 from risk.selectors import active_policy, trading_state_for
@@ -101,11 +102,19 @@ def book_for(
     actor: Actor,
     margin_by_leg: Mapping[int, Decimal],
     orders: Sequence[OrderRequest] = (),
+    judged: OrderIntent | None = None,
 ) -> Book:
-    """The gate's whole input from one look: what was not read stays None."""
+    """The gate's whole input from one look: what was not read stays None. ``judged`` is the leg that is judged once
+    more: what we keep of it counts neither as an order under way nor as one like itself."""
     account = view.connection.account
     state, reason = trading_state_for(account, now=view.now)
-    books = view.books
+    books, hidden = view.books, _hidden(view, judged)
+    open_orders, limits = _open_orders(view, hidden), _limits()
+    rows = _recent_rows(view.connection, since=_since(limits, now=view.now))
+    seen = Seen(
+        connection=view.connection, books=books, is_fresh=_is_fresh(view, limits), open_orders=open_orders, rows=rows,
+        hidden=hidden, now=view.now,
+    )  # fmt: skip
     return Book(
         account=account,
         is_live=view.connection.is_live,
@@ -117,34 +126,64 @@ def book_for(
         quotes=view.quotes,
         holdings=books.holdings if books else None,
         positions=books.positions_net if books else None,
-        open_orders=_open_orders(view),
+        open_orders=open_orders,
         margins=books.margins if books else None,
         books_as_of=books.as_of if books else None,
         margin_required=margin_by_leg,
-        counters=counters_of(view.connection, now=view.now, orders=orders),
+        counters=_counted(rows, limits, now=view.now, orders=orders, judged=judged),
+        standing=standing_of(seen, orders, limits),
     )
 
 
-def counters_of(connection: BrokerConnection, *, now: datetime, orders: Sequence[OrderRequest] = ()) -> Counters:
+def counters_of(
+    connection: BrokerConnection,
+    *,
+    now: datetime,
+    orders: Sequence[OrderRequest] = (),
+    judged: OrderIntent | None = None,
+) -> Counters:
     """What was already sent, counted in the database: attempts as well as successes.
 
     One plain read of the day's rows, counted here: seven counting queries cost ten times as much on the way to a send.
     """
     limits = _limits()
+    rows = _recent_rows(connection, since=_since(limits, now=now))
+    return _counted(rows, limits, now=now, orders=orders, judged=judged)
+
+
+def _since(limits: Limits, *, now: datetime) -> datetime:
+    """From when on one's own orders are asked for."""
+    seconds = max(limits.rejects_window_s, limits.price_drift_window_s, limits.repeat_window_s)
+    return min(days.day_start(now), now - timedelta(seconds=seconds))
+
+
+def _counted(
+    rows: Sequence[Any],
+    limits: Limits,
+    *,
+    now: datetime,
+    orders: Sequence[OrderRequest],
+    judged: OrderIntent | None,
+) -> Counters:
+    """What was sent, and what is committed to be: an authorised order takes its part of every limit at once."""
+    own = None if judged is None else judged.pk
     today = days.day_start(now)
     rejected_since = now - timedelta(seconds=limits.rejects_window_s)
-    rows = _recent_rows(connection, since=min(today, rejected_since))
     sent = [row for row in rows if row.attempts > 0 and row.sending_at is not None]
+    waiting = [row for row in rows if row.state == IntentState.PREPARED.value and row.attempts == 0 and row.pk != own]
+    taken = [(row.sending_at, row) for row in sent] + [(row.created_at, row) for row in waiting]
     repeated_since = now - timedelta(seconds=limits.duplicate_window_s)
     recent = Counter(
-        (row.symbol, row.side, row.quantity, row.limit_price) for row in sent if row.sending_at > repeated_since
+        (row.symbol, row.side, row.quantity, row.limit_price)
+        for at, row in taken
+        if at > repeated_since and row.pk != own
     )
     asked = [recent[_likeness(order)] for order in orders if order.kind is RequestKind.PLACE]
     return Counters(
         orders_last_second=sum(row.sending_at > now - timedelta(seconds=1) for row in sent),
-        orders_last_minute=sum(row.sending_at > now - timedelta(minutes=1) for row in sent),
-        orders_today=sum(row.created_at >= today for row in sent),
-        value_today=sum((row.order_value for row in sent if row.created_at >= today), Decimal(0)),
+        orders_last_minute=sum(at > now - timedelta(minutes=1) for at, _ in taken),
+        orders_today=sum(row.created_at >= today for _, row in taken),
+        value_today=sum((row.order_value for _, row in taken if row.created_at >= today), Decimal(0)),
         rejects_recent=sum(row.state == IntentState.REJECTED and row.updated_at > rejected_since for row in rows),
         unconfirmed=sum(row.state in _IN_DOUBT for row in rows),
         same_order_recent=max(asked, default=0),
@@ -157,7 +196,7 @@ def _recent_rows(connection: BrokerConnection, *, since: datetime) -> list[Any]:
         .order_by()
         .values_list(
             "attempts", "sending_at", "created_at", "updated_at", "state", "order_value", "symbol", "side", "quantity",
-            "limit_price", named=True,
+            "limit_price", "pk", "authorization__kind", named=True,
         )
     )  # fmt: skip
 
@@ -207,18 +246,32 @@ def _quotes(reader: BrokerReader, symbols: list[str]) -> Mapping[str, Quote]:
         return {}
 
 
-def _open_orders(view: MarketView) -> tuple[BrokerOrder, ...] | None:
+def _open_orders(view: MarketView, hidden: Sequence[OrderIntent]) -> tuple[BrokerOrder, ...] | None:
     """What works at the broker, and what we committed that these books cannot show yet: limits count both."""
+    if view.books is None or view.books.orders is None or view.snapshot is None:
+        return None
+    working = tuple(order for order in view.books.orders if order.status not in _NOT_WORKING)
+    return working + tuple(_as_order(intent) for intent in hidden)
+
+
+def _hidden(view: MarketView, judged: OrderIntent | None) -> tuple[OrderIntent, ...]:
+    """Our orders on their way, or filled since, that these books cannot show yet, with their plans."""
     books, snapshot = view.books, view.snapshot
     if books is None or books.orders is None or snapshot is None:
-        return None
-    working = tuple(order for order in books.orders if order.status not in _NOT_WORKING)
+        return ()
     tags = {tag for order in books.orders for tag in (order.tag, *order.tags)}
     ids = {order.broker_order_id for order in books.orders}
     under_way = Q(state__in=_UNDER_WAY) | Q(filled_quantity__gt=0, updated_at__gte=snapshot.taken_at)
-    committed = OrderIntent.objects.filter(under_way, connection=view.connection).order_by("created_at", "leg_n")
-    hidden = (row for row in committed if row.tag not in tags and row.broker_order_id not in ids)
-    return working + tuple(_as_order(intent) for intent in hidden)
+    committed = OrderIntent.objects.filter(under_way, connection=view.connection).select_related("plan")
+    committed = committed.exclude(pk=judged.pk) if judged is not None else committed
+    rows = committed.order_by("created_at", "leg_n")
+    return tuple(row for row in rows if row.tag not in tags and row.broker_order_id not in ids)
+
+
+def _is_fresh(view: MarketView, limits: Limits) -> bool:
+    """Whether these books were read a moment ago: the broker answered then."""
+    taken = view.snapshot.taken_at if view.snapshot is not None else None
+    return taken is not None and abs((view.now - taken).total_seconds()) <= limits.snapshot_age_s
 
 
 def _as_order(intent: OrderIntent) -> BrokerOrder:

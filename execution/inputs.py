@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from django.db.models import Q
 
 from broker.domain import InstrumentInfo
 from broker.models import BrokerConnection
-from execution.domain import IntentState, Leg, OrderView, TradeIntent
+from execution.domain import IntentKind, IntentState, Leg, OrderView, TradeIntent
 from execution.gathering import MarketView
 from execution.models import Order, OrderIntent
 from execution.translation import Expiry, PlanInputs
@@ -20,11 +21,34 @@ from risk.margins import leg_margin
 from risk.policy import Policy
 from risk.selectors import active_policy
 
+_FINAL_WORDS = ("COMPLETE", "CANCELLED", "REJECTED")
+
 
 def symbols_of(intent: TradeIntent, connection: BrokerConnection) -> set[str]:
     """The instruments an intent is about, its orders' among them."""
     named = {order.symbol for order in intent.orders}
     return named | {view.symbol for view in _views(intent.order_ids, connection).values()}
+
+
+def with_family(intent: TradeIntent, connection: BrokerConnection) -> TradeIntent:
+    """A cancel of a sliced or iceberg order is one of all its living rows; any other intent stays as it is (A27)."""
+    if intent.kind is not IntentKind.CANCEL:
+        return intent
+    ids = [name for order_id in intent.order_ids for name in _family(order_id, connection)]
+    return replace(intent, order_ids=tuple(dict.fromkeys(ids)))
+
+
+def _family(order_id: str, connection: BrokerConnection) -> list[str]:
+    """The rows to cancel for one named order: itself, or parent and slices that are still open, by the broker's ids."""
+    named = Q(pk=order_id) | Q(intent_id=order_id) if _is_uuid(order_id) else Q(broker_order_id=order_id)
+    rows = list(Order.objects.filter(named, connection=connection, taken_over=False))
+    roots = [row.broker_order_id for row in rows if not row.parent_order_id]
+    slices = Order.objects.filter(connection=connection, taken_over=False, parent_order_id__in=roots)
+    family = {row.pk: row for row in (*rows, *slices)}.values()
+    if len(family) < 2:
+        return [order_id]
+    living = [row for row in family if row.status not in _FINAL_WORDS]
+    return [row.broker_order_id for row in sorted(living, key=lambda row: row.broker_order_id)] or [order_id]
 
 
 def plan_inputs(view: MarketView, intent: TradeIntent) -> PlanInputs:
@@ -75,7 +99,7 @@ def _views(order_ids: Iterable[str], connection: BrokerConnection) -> dict[str, 
         Q(pk__in=ids) | Q(intent_id__in=ids) | Q(broker_order_id__in=broker_ids),
         connection=connection,
         taken_over=False,
-    ).select_related("intent")
+    ).select_related("intent").order_by("-parent_order_id", "pk")  # fmt: skip  # a parent stands for its children
     found = {}
     for row in rows:
         view = _view(row)
@@ -94,7 +118,7 @@ def _view(row: Order) -> OrderView:
         quantity=row.quantity, filled_quantity=row.filled_quantity, order_type=row.order_type,
         limit_price=row.limit_price, trigger_price=row.trigger_price, product=row.product, validity=row.validity,
         variety=row.variety,
-        is_final=row.status in ("COMPLETE", "CANCELLED", "REJECTED")
+        is_final=row.status in _FINAL_WORDS
         or (intent is not None and IntentState(intent.state).is_terminal),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from execution.domain import CommandState, IntentState, Leg, PlanDocument
 from execution.models import Authorization, Order, OrderCommand, OrderIntent
+from execution.plan_documents import client_order_id
 from execution.tags import tag_for
 from risk.domain import RequestKind
 from sigmatrader.audit.api.problems import conflict
@@ -34,7 +35,7 @@ def _intent(record: Recorder, authorization: Authorization, leg: Leg, *, now: da
     intent = OrderIntent.objects.create(
         id=intent_id, owner_id=plan.owner_id, connection_id=plan.connection_id, plan=plan, authorization=authorization,
         correlation_id=plan.correlation_id, leg_n=leg.n, origin=plan.origin,
-        client_order_id=f"{str(plan.id).replace('-', '')}-{leg.n}",
+        client_order_id=client_order_id(plan.id, leg.n),
         tag=tag_for(intent_id, settings.SECRET_KEY.encode()),
         symbol=leg.symbol, side=leg.side.value, quantity=leg.quantity, order_type=leg.order_type.value,
         product=leg.product.value, validity=leg.validity.value, variety=leg.variety.value,
@@ -52,7 +53,10 @@ def _intent(record: Recorder, authorization: Authorization, leg: Leg, *, now: da
 
 def _command(record: Recorder, authorization: Authorization, leg: Leg, *, now: datetime) -> OrderCommand:
     plan = authorization.plan
-    order = Order.objects.filter(Q(intent_id=leg.target) | Q(pk=leg.target), connection_id=plan.connection_id).first()
+    order = Order.objects.filter(
+        Q(intent_id=leg.target) | Q(pk=leg.target), connection_id=plan.connection_id,
+        broker_order_id=leg.broker_order_id,
+    ).first()  # fmt: skip
     if order is None:
         raise conflict("ORDER_NOT_FOUND", "The order to change is not in the broker's book as we last read it.")
     command = OrderCommand.objects.create(

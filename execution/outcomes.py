@@ -16,9 +16,10 @@ from execution.domain import CommandState, IntentState
 from execution.lifecycle import IntentEvent, apply, can, is_late
 from execution.models import Order, OrderCommand, OrderIntent
 from execution.recovery_rules import next_lookup
+from sigmatrader.audit.models import ExceptionRecord
 from sigmatrader.audit.recording import Recorder, recording
-from sigmatrader.audit.services import close_fingerprint, raise_exception
-from sigmatrader.audit.vocabulary import ExceptionCode, Severity
+from sigmatrader.audit.services import close_fingerprint, fingerprint_digest, raise_exception
+from sigmatrader.audit.vocabulary import ExceptionCode, ExceptionStatus, Severity
 
 FIRST_POLL_S = 0.1
 _ACK_STATUS = "PUT ORDER REQ RECEIVED"
@@ -169,15 +170,58 @@ def command_moved(command: OrderCommand, fence: int, event: CommandEvent, text: 
         record.event(row.correlation_id, word, {"command": row.id, "from": before, "to": row.state, "text": text[:200]})
 
 
+def command_needs_login(command: OrderCommand, fence: int, text: str, *, now: datetime) -> None:
+    """It did not leave, as a login is due: a cancel waits for that, a modify has to be asked for again."""
+    event = CommandEvent.LOGIN_NEEDED if command.kind == "cancel" else CommandEvent.NOT_SENT
+    with recording(now):
+        command_moved(command, fence, event, text or "The broker session needs a login.", now=now)
+        require_login(command.connection, owner=str(command.connection.owner_id), now=now)
+
+
+def command_lapsed(command: OrderCommand, text: str, *, now: datetime) -> None:
+    """A command that never left and has nothing to be about any more."""
+    with recording(now) as record:
+        row = OrderCommand.objects.select_for_update(no_key=True).get(pk=command.pk)
+        if row.state != CommandState.PREPARED.value:
+            return
+        row.state = apply_command(CommandState.PREPARED, CommandEvent.DENIED).value
+        row.detail, row.next_check_at, row.updated_at = text[:500], None, now
+        row.save()
+        record.event(row.correlation_id, "egress.denied", {"command": row.id, "code": "DAY_OVER", "detail": text})
+
+
 def require_login(connection: BrokerConnection, *, owner: str, now: datetime) -> None:
     """One clear state and one notice: sends wait until a person has logged in (FAULTS A33)."""
-    BrokerConnection.objects.filter(pk=connection.pk).update(authorized=False)
+    fresh = BrokerConnection.objects.filter(pk=connection.pk).exclude(authorized=False).update(authorized=False)
+    connection.authorized = False
+    if not fresh and has_open_fingerprint(token_fingerprint(connection)):
+        return
     raise_exception(
         code=ExceptionCode.TOKEN_EXPIRED, type_="session", severity=Severity.HIGH, now=now,
         summary="The broker session needs a log-in; sends are paused until then.",
-        fingerprint=("token", str(connection.pk)), account=str(connection.pk), owner=owner,
+        fingerprint=token_fingerprint(connection), account=str(connection.pk), owner=owner,
         expected="an authorised session", actual="log-in required",
     )  # fmt: skip
+
+
+def login_seen(connection: BrokerConnection, *, now: datetime) -> None:
+    """The broker answered what only a logged-in session gets: sends go on, and the notice resolves by itself."""
+    BrokerConnection.objects.filter(pk=connection.pk, authorized=False).update(authorized=True)
+    connection.authorized = True
+    close_fingerprint(
+        fingerprint=token_fingerprint(connection), note="The session is authorised again.", actor="recovery", now=now
+    )
+
+
+def token_fingerprint(connection: BrokerConnection) -> tuple[str, ...]:
+    """What makes two reports of one connection's missing login the same exception."""
+    return ("token", str(connection.pk))
+
+
+def has_open_fingerprint(fingerprint: tuple[str, ...]) -> bool:
+    """Whether the exception of this cause stands, in whatever hands it is."""
+    found = ExceptionRecord.objects.filter(fingerprint=fingerprint_digest(fingerprint))
+    return found.exclude(status=ExceptionStatus.RESOLVED.value).exists()
 
 
 def _move(record: Recorder, row: OrderIntent, event: IntentEvent, word: str, *, text: str, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -137,8 +138,13 @@ def _exits_wire(document: PlanDocument) -> list[dict[str, object]]:
     ]
 
 
-def order_requests(document: PlanDocument) -> tuple[OrderRequest, ...]:
-    """The legs as RiskGate judges them."""
+def client_order_id(plan_id: uuid.UUID, leg: int) -> str:
+    """Our own id of one leg's order: the same whoever asks, so that a second one cannot be made."""
+    return f"{plan_id.hex}-{leg}"
+
+
+def order_requests(document: PlanDocument, *, plan_id: uuid.UUID | None = None) -> tuple[OrderRequest, ...]:
+    """The legs as RiskGate judges them; with ``plan_id`` new orders bear the ids they would be made with."""
     return tuple(
         OrderRequest(
             leg=leg.n,
@@ -154,6 +160,7 @@ def order_requests(document: PlanDocument) -> tuple[OrderRequest, ...]:
             trigger_price=leg.trigger_price,
             replaces=leg.broker_order_id,
             converted_from_market=leg.converted_from_market,
+            client_order_id=client_order_id(plan_id, leg.n) if plan_id and leg.action is RequestKind.PLACE else "",
         )
         for leg in document.legs
     )

@@ -10,7 +10,7 @@ from broker.domain import split_symbol
 from broker.models import BrokerConnection
 from execution import gathering
 from execution.domain import CardKind, CardState, Origin, PlanDocument, TradeIntent
-from execution.inputs import plan_inputs, symbols_of
+from execution.inputs import plan_inputs, symbols_of, with_family
 from execution.models import ActionCard, TradePlan
 from execution.translation import order_requests, translate
 from execution.wire import intent_document
@@ -47,6 +47,7 @@ class Asked:
 
 def preview(intent: TradeIntent, *, connection: BrokerConnection, actor: Actor, now: datetime) -> Preview:
     """What would happen. Reads, judges, stores nothing. Raises NotTranslatable."""
+    intent = with_family(intent, connection)
     view = gathering.look(connection, symbols_of(intent, connection), now=now)
     document = translate(intent, inputs=plan_inputs(view, intent))
     book = gathering.book_for(view, actor=actor, margin_by_leg=document.margin_by_leg, orders=order_requests(document))
@@ -74,6 +75,7 @@ def make_plan(
     having written nothing.
     """
     asked = Asked(user, connection, origin, correlation_id, actor, client_correlation_id)
+    intent = with_family(intent, connection)
     view = gathering.look(connection, symbols_of(intent, connection), now=now)
     document = translate(intent, inputs=plan_inputs(view, intent))
     book = gathering.book_for(view, actor=actor, margin_by_leg=document.margin_by_leg, orders=order_requests(document))

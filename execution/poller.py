@@ -79,6 +79,8 @@ def read(connection: BrokerConnection, intents: Sequence[OrderIntent], *, now: d
     except (BrokerError, Problem) as exc:
         _postpone(intents, str(exc), now=now)
         return None
+    if connection.authorized is False:
+        outcomes.login_seen(connection, now=now)
     return Reading(orders=orders, trades=trades, now=now)
 
 

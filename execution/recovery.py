@@ -14,10 +14,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from broker.models import BrokerConnection
-from execution import alarms, approval, completion, days, door, outcomes, poller, reconciler
+from execution import approval, completion, day_end, days, door, outcomes, poller, reconciler, resending, tending
+from execution.blocks import AUTH_REQUIRED
 from execution.commands import CommandEvent
 from execution.domain import CardState, CommandState, IntentState
-from execution.lifecycle import IntentEvent, apply
 from execution.models import ActionCard, OrderCommand, OrderIntent
 from sigmatrader.audit.api.problems import Problem
 from sigmatrader.audit.recording import recording
@@ -36,6 +36,7 @@ class SweepReport:
     cards_expired: int = 0
     cards_settled: int = 0
     unresolved: int = 0
+    offered_again: int = 0
     connections: list[str] = field(default_factory=list)
 
 
@@ -44,11 +45,13 @@ def sweep(*, now: datetime | None = None, settle_now: bool = False) -> SweepRepo
     now = now or timezone.now()
     report = SweepReport()
     report.made_ambiguous = _give_up_leases(now)
+    tending.tend(now=now)
     _poll(report, now=now, everything=settle_now)
     report.resumed = _resume(now)
-    report.unresolved = _close_the_day(now)
+    report.unresolved = day_end.close_the_day(now)
     report.cards_expired = _expire_cards(now)
     report.cards_settled = completion.settle_all(now=now)
+    report.offered_again = resending.offer_waiting(now=now)
     return report
 
 
@@ -80,20 +83,46 @@ def _resume(now: datetime) -> int:
     found = list(OrderIntent.objects.filter(due).select_related(*related).order_by("created_at", "leg_n")[:200])
     intents = [intent for intent in found if _may_resume(intent, now=now)]
     for intent in intents:
-        _note_resume(intent.id, now=now)
-        door.send_intent(intent.id)
+        _resume_intent(intent, now=now)
     waiting = OrderCommand.objects.filter(state=CommandState.PREPARED.value, updated_at__lt=before)
-    commands = list(waiting.select_related(*related).order_by("kind", "created_at")[:200])  # cancels first
+    commands = list(waiting.select_related("order", *related).order_by("kind", "created_at")[:200])  # cancels first
     for command in commands:
-        if command.kind == "cancel" or _may_resume(command, now=now):
-            door.send_command(command.id)
+        if _may_resume(command, now=now):
+            _resume_command(command, now=now)
     return len(intents)
 
 
+def _resume_intent(intent: OrderIntent, *, now: datetime) -> None:
+    """Through the door again; what has waited for a login is judged anew before that."""
+    _note_resume(intent.id, now=now)
+    if intent.denial_code == AUTH_REQUIRED and intent.authorization.expires_at > now:
+        resending.resume(intent, now=now)
+    else:
+        door.send_intent(intent.id)
+
+
+def _resume_command(command: OrderCommand, *, now: datetime) -> None:
+    if command.kind != "cancel" and command.detail:
+        resending.resume_command(command, now=now)
+    elif command.kind == "cancel" and days.day_start(now) > command.created_at:
+        outcomes.command_lapsed(command, "The order it was to cancel belongs to a day that is over.", now=now)
+    else:
+        door.send_command(command.id)
+
+
 def _may_resume(row: OrderIntent | OrderCommand, *, now: datetime) -> bool:
-    """Nothing leaves before the account has been reconciled; what has run out goes to the door to be told so."""
+    """Nothing leaves before the account has been reconciled; what has run out goes to the door to be told so.
+
+    A cancel waits for no reconciliation, and for a login only once it has been tried. What waits for a login is left
+    alone until there is one.
+    """
+    waits = row.connection.authorized is False
+    if isinstance(row, OrderCommand) and row.kind == "cancel":
+        return not (waits and row.detail)
     if row.authorization.expires_at <= now:
         return True
+    if waits and (row.denial_code if isinstance(row, OrderIntent) else row.detail):
+        return False
     try:
         reconciler.ensure_reconciled(row.connection, now=now)
     except Problem:
@@ -122,40 +151,6 @@ def _poll(report: SweepReport, *, now: datetime, everything: bool) -> None:
         report.still_open += poller.poll_connection(connection_id, now=now)
         report.polled_connections += 1
         report.connections.append(str(connection_id))
-
-
-def _close_the_day(now: datetime) -> int:
-    """What is still unknown when the broker's day is over can no longer be looked up: a person decides (FAULTS A32).
-
-    What was open in the last book of its day and is gone from the next one ended with its day, fills kept (CONTROLS
-    section 3). A row that was just found has its next look ahead; one that was not is still due.
-    """
-    count = 0
-    gone = Q(state__in=[IntentState.ACKED.value, IntentState.WORKING.value], created_at__lt=days.day_start(now))
-    gone &= Q(next_check_at__lte=now)
-    for intent_id in list(OrderIntent.objects.filter(gone).values_list("id", flat=True)):
-        with recording(now) as record:
-            row = OrderIntent.objects.select_for_update(no_key=True).filter(gone, pk=intent_id).first()
-            if row is not None:
-                before = row.state
-                row.state = apply(IntentState(before), IntentEvent.CANCELLED).value
-                row.next_check_at, row.updated_at, row.status_message = None, now, "It ended with its trading day."
-                row.save()
-                data = {"intent": row.id, "from": before, "to": row.state, "filled": row.filled_quantity}
-                record.event(row.correlation_id, "order.cancelled", {**data, "reason": "end of day"})
-    open_yesterday = Q(state=IntentState.AMBIGUOUS.value, created_at__lt=days.day_start(now))
-    for intent_id in list(OrderIntent.objects.filter(open_yesterday).values_list("id", flat=True)):
-        with recording(now) as record:
-            row = OrderIntent.objects.select_for_update(no_key=True).filter(open_yesterday, pk=intent_id).first()
-            if row is None:
-                continue
-            row.state = apply(IntentState(row.state), IntentEvent.UNRESOLVED).value
-            row.next_check_at, row.updated_at = None, now
-            row.save()
-            record.event(row.correlation_id, "order.needs_review", {"intent": row.id, "to": row.state})
-            alarms.unresolved(row, now=now)
-            count += 1
-    return count
 
 
 def _expire_cards(now: datetime) -> int:

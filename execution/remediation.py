@@ -7,7 +7,8 @@ from datetime import datetime
 
 from broker.models import BrokerConnection
 from execution import poller, reconciler
-from execution.alarms import NOT_PLACED
+from execution.alarms import ENDED, NOT_PLACED
+from execution.blocks import ACCEPT_TOOLS, changed_order_tools, tools_fingerprint
 from execution.deltas import DeltaAction
 from execution.domain import IntentState
 from execution.ledger import LedgerPosition, adjustment_entries
@@ -15,13 +16,14 @@ from execution.lifecycle import IntentEvent, apply
 from execution.models import Fill, LedgerEntry, OrderIntent, ReconciliationRun
 from risk.domain import TradingStateName
 from risk.services import set_trading_state
+from sigmatrader.accounts.models import User
 from sigmatrader.audit import registry
-from sigmatrader.audit.api.problems import conflict
+from sigmatrader.audit.api.problems import Problem, conflict
 from sigmatrader.audit.ids import new_correlation_id
 from sigmatrader.audit.models import ExceptionRecord
 from sigmatrader.audit.recording import recording
 from sigmatrader.audit.registry import RemedyRequest
-from sigmatrader.audit.services import resolve_exception
+from sigmatrader.audit.services import fingerprint_digest, note_exception, resolve_exception
 from sigmatrader.audit.vocabulary import TraceOutcome
 
 Step = Callable[[RemedyRequest, BrokerConnection], str]
@@ -38,6 +40,8 @@ def register() -> None:
         DeltaAction.ACCEPT_DIFFERENCE.value: _accept,
         DeltaAction.FREEZE_SYMBOL.value: _freeze,
         NOT_PLACED: _close_not_placed,
+        ENDED: _close_ended,
+        ACCEPT_TOOLS: _accept_tools,
     }
     for action, step in steps.items():
         registry.register_remedy(action, _traced(action, step))
@@ -108,21 +112,46 @@ def _accept(request: RemedyRequest, connection: BrokerConnection) -> str:
     return f"{symbol} {product} is expected to be {actual} from now on, as the broker says."
 
 
+def _accept_tools(request: RemedyRequest, connection: BrokerConnection) -> str:
+    """An administrator looked at the changed order tools and allows sending through them as they are now."""
+    exception, now = request.exception, request.now
+    if not (isinstance(request.user, User) and request.user.is_staff):
+        raise Problem("FORBIDDEN", "Only an administrator accepts changed order tools.", status=403)
+    changed = changed_order_tools(connection)
+    if not changed or exception.fingerprint != fingerprint_digest(tools_fingerprint(connection, changed)):
+        raise conflict("DIFFERENCE_GONE", "The order tools are not as this exception says any more.")
+    words = "; ".join(f"{tool}: {what}" for tool, what in changed.items())
+    note_exception(exception=exception, action=ACCEPT_TOOLS, actor=str(request.user), note=words, now=now)
+    resolve_exception(exception=exception, actor=str(request.user), note="The changed tools were accepted.", now=now)
+    return f"The changed order tools were accepted: {words}"
+
+
+def _close_ended(request: RemedyRequest, connection: BrokerConnection) -> str:
+    """A person looked: the order in review ended with the fills we know of."""
+    return _close_review(request, connection, IntentEvent.CANCELLED, "order.cancelled", "It ended with its day.")
+
+
 def _close_not_placed(request: RemedyRequest, connection: BrokerConnection) -> str:
     """A person looked: the order in review is not at the broker."""
+    return _close_review(request, connection, IntentEvent.REVIEWED, "order.not_placed", "It was not placed.")
+
+
+def _close_review(
+    request: RemedyRequest, connection: BrokerConnection, event: IntentEvent, word: str, note: str
+) -> str:
     exception, now = request.exception, request.now
     intent_id = exception.subject.rpartition(":")[2]
     with recording(now) as record:
         row = OrderIntent.objects.select_for_update(no_key=True).get(pk=intent_id, connection=connection)
         if row.state != IntentState.NEEDS_REVIEW.value:
             raise conflict("NOTHING_TO_REVIEW", f"The order is {row.state}; there is nothing left to decide.")
-        row.state = apply(IntentState(row.state), IntentEvent.REVIEWED).value
+        row.state = apply(IntentState(row.state), event).value
         row.updated_at = now
         row.save()
         data = {"intent": row.id, "from": IntentState.NEEDS_REVIEW, "to": row.state, "by": str(request.user)}
-        record.event(row.correlation_id, "order.not_placed", data)
-        resolve_exception(exception=exception, actor=str(request.user), note="It was not placed.", now=now)
-    return "The order is closed as not placed."
+        record.event(row.correlation_id, word, data)
+        resolve_exception(exception=exception, actor=str(request.user), note=note, now=now)
+    return "The order is closed as not placed." if event is IntentEvent.REVIEWED else "The order is closed as ended."
 
 
 def _freeze(request: RemedyRequest, connection: BrokerConnection) -> str:

@@ -36,7 +36,7 @@ def plans_of(user: User) -> QuerySet[TradePlan]:
 
 def intents_of(user: User) -> QuerySet[OrderIntent]:
     """Our own orders, newest first."""
-    return OrderIntent.objects.filter(owner=user).select_related("connection")
+    return OrderIntent.objects.filter(owner=user).select_related("connection", "authorization")
 
 
 def external_orders_of(user: User) -> QuerySet[Order]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
+
+from django.utils import timezone
 
 from broker.domain import BrokerOrderStatus
-from execution.domain import IntentState, Origin, PlanDocument
+from execution.blocks import block_of
+from execution.domain import CardState, IntentState, Origin, PlanDocument
 from execution.lifecycle import event_of_status
 from execution.models import ActionCard, Authorization, Order, OrderCommand, OrderIntent, ReconciliationRun, TradePlan
 from execution.plan_documents import plan_from_json, plan_wire
+from risk.domain import RequestKind
 from risk.models import RiskDecision
 from risk.shapes import decision_shape
 from sigmatrader.audit.models import TraceEvent
@@ -63,7 +68,8 @@ def card_shape(card: ActionCard) -> Shape:
         "decided_by": card.decided_by,
         "supersedes": str(card.supersedes_id) if card.supersedes_id else None,
         "connection_kind": card.connection.kind,
-        "orders": [order_shape(intent) for intent in plan.order_intents.order_by("leg_n")] if plan else [],
+        "blocked": _blocked(card),
+        "orders": [order_shape(intent) for intent in _orders_of(plan)] if plan else [],
         "commands": [command_shape(row) for row in _commands_of(plan)] if plan else [],
     }
 
@@ -136,6 +142,7 @@ def _own(row: OrderIntent) -> Shape:
         "created_at": row.created_at, "updated_at": row.updated_at, "origin": row.origin,
         "look_ups": row.lookups if row.state == IntentState.AMBIGUOUS.value else 0,
         "next_check_at": row.next_check_at, "sending_at": row.sending_at,
+        "can_send_again": can_send_again(row, now=timezone.now()),
     }  # fmt: skip
 
 
@@ -149,7 +156,7 @@ def _external(row: Order) -> Shape:
         "status_message": row.status_message or None, "denial_code": None,
         "created_at": row.placed_at or row.first_seen,
         "updated_at": row.last_read, "origin": Origin.EXTERNAL.value, "look_ups": 0, "next_check_at": None,
-        "sending_at": None,
+        "sending_at": None, "can_send_again": False,
     }  # fmt: skip
 
 
@@ -164,6 +171,25 @@ def external_state(row: Order) -> IntentState:
 def _decision_of(plan: TradePlan) -> RiskDecision:
     """The newest verdict on this plan: the one at approval once there is one."""
     return RiskDecision.objects.filter(plan_id=str(plan.id)).order_by("-evaluated_at", "-id").first() or plan.decision
+
+
+def can_send_again(intent: OrderIntent, *, now: datetime) -> bool:
+    """Whether a person may press: provably not sent, and its approval has not run out (FAULTS A7)."""
+    return intent.state == IntentState.NOT_SENT.value and intent.authorization.expires_at > now
+
+
+def _blocked(card: ActionCard) -> Shape | None:
+    """Why an open card could not be sent if it were approved now, and the ways out; a cancel is always tried."""
+    if card.state != CardState.OPEN.value or card.plan is None:
+        return None
+    if all(leg["action"] == RequestKind.CANCEL.value for leg in json.loads(card.plan.document)["legs"]):
+        return None
+    block = block_of(card.connection)
+    return block.document() if block is not None else None
+
+
+def _orders_of(plan: TradePlan) -> Iterable[OrderIntent]:
+    return plan.order_intents.select_related("authorization").order_by("leg_n")
 
 
 def _commands_of(plan: TradePlan) -> Iterable[OrderCommand]:

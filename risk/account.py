@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from broker.domain import BrokerOrder, OrderType, Product, Quote, Side
+from broker.domain import BrokerOrder, OrderType, Position, Product, Quote, Side
 from risk.domain import Book
 
 COMMODITY = "MCX"
@@ -47,6 +47,7 @@ class Account:
 
     book: Book
     working: tuple[BrokerOrder, ...]
+    working_in: Mapping[str, tuple[BrokerOrder, ...]]  # by symbol
     pools: Mapping[PoolKey, Pool]
     instruments: Mapping[str, tuple[PoolKey, ...]]
     keys: Mapping[str, str]
@@ -57,6 +58,18 @@ class Account:
     pending_value: Decimal | None
     open_positions: int | None
     free_margin: Mapping[str, Decimal] = field(default_factory=dict)
+    day_pnl: Decimal | None = None
+    sector_exposure: Mapping[str, Decimal] | None = None
+
+    @property
+    def value(self) -> Decimal | None:
+        """Rupees the account is worth now: capital and what today's positions have made or lost."""
+        return None if self.capital is None or self.day_pnl is None else self.capital + self.day_pnl
+
+    def sector(self, symbol: str) -> str | None:
+        """The sector; a symbol that has none is one of its own, known by its instrument. None: sectors not known."""
+        sectors = self.book.standing.sectors
+        return None if sectors is None else sectors.get(symbol) or self.instrument_key(symbol)
 
     def instrument_key(self, symbol: str) -> str:
         """ISIN where known, so that NSE and BSE of one share are one instrument."""
@@ -87,9 +100,10 @@ def prepare(book: Book) -> Account:
     pools = _pools(book, keys, working)
     known = book.holdings is not None and book.positions is not None and book.open_orders is not None
     exposure, pending = _exposure(pools, prices) if known else (None, None)
-    return Account(
+    account = Account(
         book=book,
         working=working,
+        working_in=_by_symbol(working),
         pools=pools,
         instruments=_by_instrument(pools, keys),
         keys=keys,
@@ -100,7 +114,9 @@ def prepare(book: Book) -> Account:
         pending_value=pending,
         open_positions=_open_positions(pools) if known else None,
         free_margin={name: purse.net for name, purse in (book.margins or {}).items() if purse.enabled},
+        day_pnl=_day_pnl(book),
     )
+    return replace(account, sector_exposure=_by_sector(account))
 
 
 def purse_of(symbol: str) -> str:
@@ -120,6 +136,13 @@ def pending_quantity(order: BrokerOrder) -> int:
 
 def _pending(order: BrokerOrder) -> int:
     return max(0, order.quantity - order.filled_quantity)
+
+
+def _by_symbol(working: tuple[BrokerOrder, ...]) -> dict[str, tuple[BrokerOrder, ...]]:
+    found: dict[str, tuple[BrokerOrder, ...]] = {}
+    for order in working:
+        found[order.symbol] = (*found.get(order.symbol, ()), order)
+    return found
 
 
 def _keys(book: Book) -> dict[str, str]:
@@ -207,6 +230,39 @@ def _capital(book: Book) -> Decimal | None:
         return None
     cash = sum((purse.net + purse.debits for purse in book.margins.values() if purse.enabled), ZERO)
     return cash + sum((row.owned * row.last_price for row in book.holdings), ZERO)
+
+
+def account_value(book: Book) -> Decimal | None:
+    """Rupees the account is worth now: capital and what today's positions have made. None if a part was not read."""
+    capital, made = _capital(book), _day_pnl(book)
+    return None if capital is None or made is None else capital + made
+
+
+def _day_pnl(book: Book) -> Decimal | None:
+    """Rupees that positions have made today, realised or not. None if they were not read."""
+    if book.positions is None:
+        return None
+    return sum((_made_today(row) for row in book.positions), ZERO)
+
+
+def _made_today(row: Position) -> Decimal:
+    """The broker's mark to market. A delivery sale out of holdings is over: it is held against yesterday's close, not
+    against where the price went afterwards. Without anything from yesterday the worse of the broker's two figures."""
+    if row.product == Product.CNC and row.quantity < 0 and row.close_price > 0:
+        return row.m2m + row.quantity * row.multiplier * (row.close_price - row.last_price)
+    return row.m2m if row.overnight_quantity else min(row.m2m, row.pnl)
+
+
+def _by_sector(account: Account) -> dict[str, Decimal] | None:
+    """Gross exposure by sector, rupees; None where exposure or sectors are not known."""
+    if account.exposure is None or account.book.standing.sectors is None:
+        return None
+    totals: dict[str, Decimal] = {}
+    for held in account.pools.values():
+        price, sector, worst = account.price(held.symbol), account.sector(held.symbol), held.worst()
+        if worst and price is not None and sector is not None:
+            totals[sector] = totals.get(sector, ZERO) + worst * price * held.multiplier
+    return totals
 
 
 def same_terms(order: BrokerOrder, *, symbol: str, side: str, quantity: int, order_type: str, product: str) -> bool:

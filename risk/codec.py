@@ -172,14 +172,15 @@ def _reader(kind: Any) -> Reader:
         return lambda data: tuple(item(each) for each in _expect(list, data))
     if origin is not None and issubclass(origin, Mapping):
         key, item = (_reader(arg) for arg in get_args(kind))
-        return lambda data: {key(_key_of(name)): item(each) for name, each in _expect(dict, data).items()}
+        named = int if get_args(kind)[0] is int else str
+        return lambda data: {key(_key_of(name, named)): item(each) for name, each in _expect(dict, data).items()}
     if dataclasses.is_dataclass(kind):
         return _dataclass_reader(kind)
     return _SCALARS.get(kind) or _enum_reader(kind)
 
 
-def _key_of(name: str) -> Any:
-    return int(name) if name.isdecimal() else name
+def _key_of(name: str, kind: type) -> Any:
+    return int(name) if kind is int and name.isdecimal() else name
 
 
 def _expect(kind: type, data: Any) -> Any:

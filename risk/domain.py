@@ -74,6 +74,7 @@ class OrderRequest:
     trigger_price: Decimal | None = None
     replaces: str = ""  # broker_order_id of the order a modify or cancel is about
     reduce_only: bool = False
+    client_order_id: str = ""  # our own id of the order, where it has one already
     converted_from_market: bool = False  # the trader said MARKET; this marketable LIMIT is what would be sent
 
 
@@ -88,6 +89,34 @@ class Counters:
     rejects_recent: int = 0
     unconfirmed: int = 0
     same_order_recent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the account stands, counted in the database. A part that was not gathered is None and never passes."""
+
+    connected: bool | None = None
+    connection_note: str = ""
+    reconciled: bool | None = None
+    peak_value: Decimal | None = None  # rupees, the highest of the drawdown window; 0 while none is on record
+    losses_in_a_row: int | None = None
+    last_loss_at: datetime | None = None
+    typical_orders: int | None = None  # how many orders of one's own the typical value is made of
+    typical_value: Decimal | None = None  # rupees, their median
+    first_prices: Mapping[str, Decimal] | None = None  # by symbol: the first price of one's own in the drift window
+    automated: Mapping[str, int] | None = None  # by "SYMBOL SIDE": orders nobody pressed a button for
+    modifications: Mapping[str, int] | None = None  # by broker_order_id
+    used_order_ids: tuple[str, ...] | None = None
+    reserved_margin: Mapping[str, Decimal] | None = None  # by purse: of orders committed that the books cannot show
+    sectors: Mapping[str, str] | None = None  # by symbol; one without a sector is absent
+
+
+UNTOUCHED = Standing(
+    connected=True, reconciled=True, peak_value=Decimal(0), losses_in_a_row=0, typical_orders=0,
+    typical_value=Decimal(0), first_prices={}, automated={}, modifications={}, used_order_ids=(), reserved_margin={},
+    sectors={},
+)  # fmt: skip
+"""Connected and reconciled, and nothing has happened yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +138,7 @@ class Book:
     books_as_of: datetime | None
     margin_required: Mapping[int, Decimal]  # by leg: rupees the leg blocks, charges included
     counters: Counters = field(default_factory=Counters)
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True)

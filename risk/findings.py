@@ -14,9 +14,9 @@ Figure = Decimal | int | str | None
 Sentence = Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen one takes three times as long to make, and a plan makes hundreds
 class Finding:
-    """One control's answer on one leg (or, where the control is about the plan, on all of them)."""
+    """One control's answer on one leg (or, where the control is about the plan, on all of them). Never changed."""
 
     code: Code
     verdict: Verdict

@@ -7,23 +7,23 @@ pass. ``judge`` is the evaluation itself; sentences, alternatives and metrics ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from risk import alternatives, codec
 from risk.account import prepare
 from risk.codes import REPORT_ORDER, Code
-from risk.controls.registry import CONTROLS, Control, LegControl, PlanControl
+from risk.controls.registry import CONTROLS, ENGINE_VERSION, Control, LegControl, PlanControl
 from risk.domain import Alternative, Book, ControlResult, Decision, OrderRequest, Outcome, RequestKind
 from risk.findings import Finding, denies, figure_text, passes, rendered
 from risk.legs import LegFacts, leg_facts
 from risk.metrics import metrics
 from risk.policy import Policy
 
-ENGINE_VERSION = "1"
+__all__ = ["ENGINE_VERSION", "Answer", "denials", "evaluate", "judge", "refusal", "report"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Finding
 class Answer:
     """One control's finding and the leg it is about; ``leg`` None is the whole plan."""
 
@@ -40,16 +40,19 @@ def evaluate(
     now: datetime,
     controls: Sequence[Control] = CONTROLS,
     input_hash: str = "",
+    engine_version: str = ENGINE_VERSION,
 ) -> Decision:
     """The decision on a whole plan: one denial anywhere denies all of it. Never raises for what it is given.
 
     The legs are judged in sending order, each counting those before it as open. ``now`` is aware. ``input_hash`` spares
     whoever has hashed these very inputs the second time.
+    ``engine_version`` is the name of ``controls``: another one when an old decision is made again.
     """
     try:
-        return _evaluate(tuple(orders), book, policy, now, controls, input_hash)
+        decision = _evaluate(tuple(orders), book, policy, now, controls, input_hash)
     except Exception as exc:  # noqa: BLE001 - whatever the inputs are, the answer is a denial, never a way through
-        return refusal(type(exc).__name__, policy=policy, now=now)
+        decision = refusal(type(exc).__name__, policy=policy, now=now)
+    return decision if engine_version == ENGINE_VERSION else replace(decision, engine_version=engine_version)
 
 
 def refusal(reason: str, *, policy: Policy | None, now: datetime, input_hash: str = "") -> Decision:

@@ -56,6 +56,23 @@ class RiskDecision(models.Model):
         return f"{self.outcome} {', '.join(self.denials)}".strip()
 
 
+class AccountDay(models.Model):
+    """The most an account was worth on one trading day, in rupees: what a drawdown is measured from."""
+
+    id = models.BigAutoField(primary_key=True)
+    account = models.CharField(max_length=64)
+    day = models.DateField()
+    high = models.DecimalField(max_digits=18, decimal_places=4)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["account", "day"], name="account_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.day} {self.high}"
+
+
 class TradingState(models.Model):
     """The kill switch: one row for ``global`` and one per account. The narrowest of those that apply is in force."""
 

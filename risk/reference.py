@@ -13,7 +13,8 @@ from risk.policy import SECTIONS, default_policy, policy_document
 EXITS_PASS = frozenset(
     {
         Code.ORDER_VALUE_MIN, Code.ORDER_VALUE_DAY, Code.POSITION_MAX, Code.POSITION_COUNT_MAX, Code.EXPOSURE_MAX,
-        Code.OPEN_VALUE_MAX, Code.REJECT_STREAK, Code.UNCONFIRMED_ORDERS,
+        Code.OPEN_VALUE_MAX, Code.REJECT_STREAK, Code.UNCONFIRMED_ORDERS, Code.DAILY_LOSS_LIMIT, Code.DRAWDOWN_LIMIT,
+        Code.COOLDOWN, Code.FAT_FINGER, Code.PRICE_DRIFT, Code.REPEAT_EXECUTION, Code.NOT_RECONCILED,
     }
 )  # fmt: skip
 
@@ -21,7 +22,6 @@ WITHOUT_CONTROL: Mapping[Code, str] = {
     Code.POLICY_ERROR: "A check erred, or there is no usable policy: fail closed. Any control can answer with it.",
     Code.APPROVAL_MISSING: "No authorisation and verdict for exactly this content. Asked where orders are sent.",
     Code.APPROVAL_STALE: "The approval is for other terms. Asked where orders are sent.",
-    Code.NOT_RECONCILED: "The account's books were never taken over. Asked where orders are sent.",
 }
 
 
@@ -92,8 +92,9 @@ and answers with a row: code, verdict, limit, actual figure, unit and a sentence
 whose input is missing denies; one that errs denies with `POLICY_ERROR`. Cancels always pass.
 
 An exit is an order on the reducing side of what is held, no larger than what is left of it after open orders: it is
-never held back by limits on exposure, position size, count, day value or a streak of rejections. On an old price an
-exit is warned, not denied; with no price at all only an exit with its own limit goes.
+never held back by limits on exposure, position size, count, day value, loss or drawdown, by a pause after losses or by
+a streak of rejections. On an old price an exit is warned, not denied; with no price at all only an exit with its own
+limit goes.
 
 ## Controls
 """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from risk import codec, gate
+from risk.controls.registry import ENGINES
 from risk.models import RiskDecision
 from risk.policy import PolicyInvalid
 
@@ -17,14 +19,28 @@ def replay_decision(row: RiskDecision) -> list[Mapping[str, object]]:
         inputs = codec.decode_inputs(row.inputs)
     except (codec.CodecError, PolicyInvalid) as exc:
         return [_difference(row, "inputs", row.inputs[:200], f"cannot be recomputed: {exc}")]
-    decision = gate.evaluate(inputs.orders, book=inputs.book, policy=inputs.policy, now=inputs.now)
-    fresh = json.loads(codec.encode_decision(decision))
+    if row.engine_version not in ENGINES:
+        return [_difference(row, "engine_version", row.engine_version, f"unknown; known: {', '.join(ENGINES)}")]
+    fresh = recomputed(json.loads(row.inputs), inputs, engine_version=row.engine_version)
     differences = [
         _difference(row, name, stored.get(name), fresh.get(name))
         for name in sorted(stored.keys() | fresh.keys())
         if stored.get(name) != fresh.get(name)
     ]
     return differences + _columns(row, stored)
+
+
+def recomputed(document: Mapping[str, Any], inputs: codec.Inputs, *, engine_version: str) -> Mapping[str, object]:
+    """The decision on these inputs by the controls of ``engine_version``, as a document.
+
+    The hash is that of the document as it was stored: fields that came later are no part of it.
+    """
+    decision = gate.evaluate(
+        inputs.orders, book=inputs.book, policy=inputs.policy, now=inputs.now, controls=ENGINES[engine_version],
+        input_hash=codec.hash_of(document, policy=inputs.policy), engine_version=engine_version,
+    )  # fmt: skip
+    fresh: Mapping[str, object] = json.loads(codec.encode_decision(decision))
+    return fresh
 
 
 def replay_trace(correlation_id: str) -> list[Mapping[str, object]]:

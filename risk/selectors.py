@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from risk.domain import TradingStateName
-from risk.models import RiskDecision, RiskPolicy, TradingState
+from risk.models import AccountDay, RiskDecision, RiskPolicy, TradingState
 from risk.policy import Policy, PolicyFault, PolicyInvalid, parse_policy
 from sigmatrader.audit.api.problems import Problem
 
@@ -52,6 +53,12 @@ def _narrowest(scopes: tuple[str, ...], *, now: datetime) -> tuple[TradingStateN
     in_force = TradingState.objects.filter(Q(until__isnull=True) | Q(until__gt=now), scope__in=scopes)
     rows = [(TradingStateName(row.state), row.reason) for row in in_force.order_by("scope")]
     return max(rows, key=lambda row: STRICTNESS[row[0]], default=(TradingStateName.ACTIVE, ""))
+
+
+def peak_value(account: str, *, day: date, days: int) -> Decimal:
+    """The most the account was worth on ``day`` and the ``days`` before it, in rupees; 0 with nothing on record."""
+    rows = AccountDay.objects.filter(account=account, day__gt=day - timedelta(days=days), day__lte=day)
+    return rows.aggregate(high=Max("high"))["high"] or Decimal(0)
 
 
 def decision_of(decision_id: UUID | str, *, owner: str) -> RiskDecision | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import IntegrityError
 
+from broker.calendar import trading_day
 from risk import codec, gate
+from risk.account import account_value
 from risk.codes import Code
 from risk.domain import Book, Decision, OrderRequest, TradingStateName
-from risk.models import RiskDecision, RiskPolicy, TradingState
+from risk.models import AccountDay, RiskDecision, RiskPolicy, TradingState
 from risk.policy import Policy, PolicyInvalid, default_policy, parse_policy, policy_document
 from risk.selectors import GLOBAL, STRICTNESS, active_policy
 from sigmatrader.audit import canonical
@@ -20,6 +23,8 @@ from sigmatrader.audit.models import DecisionTrace
 from sigmatrader.audit.recording import Recorder, recording
 from sigmatrader.audit.services import raise_exception, record_system_event
 from sigmatrader.audit.vocabulary import EventCategory, EventLevel, ExceptionCode, Severity, TraceOutcome
+
+HIGH_QUANTUM = Decimal("0.0001")
 
 
 # --- decisions ---------------------------------------------------------------------------------------------------
@@ -48,6 +53,7 @@ def decide(
             evaluated_at=now, inputs=inputs, document=codec.encode_decision(decision),
         )  # fmt: skip
         _record_decision(record, row)
+        _record_value(book, now=now)
         if Code.POLICY_ERROR in decision.denials:
             _report_error(record, row, decision, has_policy=policy is not None)
     return row, decision
@@ -78,6 +84,23 @@ def _record_decision(record: Recorder, row: RiskDecision) -> None:
         record.link(row.correlation_id, "decision", row.id)
 
 
+def _record_value(book: Book, *, now: datetime) -> None:
+    """Keeps the day's highest value of the account, where the books tell it."""
+    try:
+        value = account_value(book)
+    except (ArithmeticError, TypeError, AttributeError):
+        return  # books that cannot be read: the decision beside it says so
+    if value is None or value <= 0:
+        return
+    day, high = trading_day(now), value.quantize(HIGH_QUANTUM)
+    rows = AccountDay.objects.filter(account=book.account, day=day)
+    if rows.filter(high__lt=high).update(high=high, updated_at=now) or rows.exists():
+        return
+    AccountDay.objects.bulk_create(
+        [AccountDay(account=book.account, day=day, high=high, updated_at=now)], ignore_conflicts=True
+    )
+
+
 def _report_error(record: Recorder, row: RiskDecision, decision: Decision, *, has_policy: bool) -> None:
     failed = sorted({control.actual or "" for control in decision.controls if control.code == Code.POLICY_ERROR})
     record.event(row.correlation_id, "risk.error", {"decision": row.id, "failed": failed})
@@ -106,16 +129,21 @@ def publish_policy(
     Raises Problem 422 POLICY_INVALID naming every fault (the old policy stays), 409 STALE_VERSION when another
     version than ``expected_version`` is in force or somebody published at the same moment.
     """
-    try:
-        policy = parse_policy(document)
-    except PolicyInvalid as exc:
-        faults = [FieldFault(fault.field, fault.code, fault.message) for fault in exc.faults]
-        raise unprocessable("POLICY_INVALID", f"The policy was not published: {exc}", faults) from exc
+    policy = checked_policy(document)
     try:
         with recording(now) as record:
             return _publish(record, policy, note, actor, expected_version, correlation_id, owner)
     except IntegrityError:
         raise _stale_policy() from None
+
+
+def checked_policy(document: object) -> Policy:
+    """The policy in a document. Raises Problem 422 POLICY_INVALID naming every fault."""
+    try:
+        return parse_policy(document)
+    except PolicyInvalid as exc:
+        faults = [FieldFault(fault.field, fault.code, fault.message) for fault in exc.faults]
+        raise unprocessable("POLICY_INVALID", f"The policy was not published: {exc}", faults) from exc
 
 
 def ensure_default_policy(*, now: datetime) -> RiskPolicy:

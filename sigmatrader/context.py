@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from broker.domain import MarketState, OrderType, SessionPhase
+from broker.domain import BrokerKind, MarketState, OrderType, SessionPhase
 from broker.models import BrokerConnection
 from execution.domain import CardState
 from execution.models import ActionCard
@@ -23,6 +23,7 @@ from risk.domain import TradingStateName
 from risk.models import TradingState
 from sigmatrader.accounts.models import User
 from sigmatrader.accounts.selectors import flags
+from sigmatrader.accounts.vocabulary import Flag
 from sigmatrader.audit.models import ExceptionRecord, Snapshot
 from sigmatrader.audit.selectors import visible
 from sigmatrader.audit.vocabulary import ExceptionStatus, Severity
@@ -167,6 +168,14 @@ class Shell:
         return ConnectionFacts(str(row.id), row.name, row.kind, not row.is_live, row.authorized)
 
     @cached_property
+    def needs_login(self) -> bool:
+        """Whether the active connection waits for a person to log in at the broker."""
+        row = self.connection_row
+        if row is None or row.authorized is not False:
+            return False
+        return row.kind != BrokerKind.KITE_MCP.value or self.flags[Flag.KITE_MCP_ENABLED.value]
+
+    @cached_property
     def market(self) -> MarketFacts | None:
         return _market_facts(market_of(self.connection_row, now=self.now)) if self.connection_row else None
 
@@ -201,7 +210,7 @@ class Shell:
     @cached_property
     def snapshot(self) -> Snapshot | None:
         row = self.connection_row
-        return Snapshot.objects.filter(account=row.account).defer("document").first() if row else None
+        return Snapshot.objects.filter(account=row.account).first() if row else None
 
     @cached_property
     def mark(self) -> str:
@@ -209,7 +218,7 @@ class Shell:
         trading, exceptions, snapshot = self.trading, self.exceptions, self.snapshot
         facts = [
             trading.state, str(trading.set_at), trading.reason, exceptions.count, exceptions.severe, self.open_cards,
-            sorted(self.flags.items()), str(snapshot.pk) if snapshot else "",
+            sorted(self.flags.items()), str(snapshot.pk) if snapshot else "", self.needs_login,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 

@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError as QueueError
 
 from broker.domain import BrokerKind
 from broker.models import BrokerConnection
+from broker.session.client import is_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,9 @@ def pending_migrations() -> int:
 
 
 def paper_url() -> str:
-    """Where our own paper exchange serves MCP."""
-    return f"http://{settings.PAPER_HOST}:{settings.PAPER_PORT}/mcp"
+    """Where our own paper exchange serves MCP: over a stream where one process owns it, else by single requests."""
+    face = "sse" if settings.BROKER_SESSION else "mcp"
+    return f"http://{settings.PAPER_HOST}:{settings.PAPER_PORT}/{face}"
 
 
 def answers(url: str, *, timeout_s: float = 1.0) -> bool:
@@ -102,6 +104,8 @@ def _server_answers() -> bool:
 
 
 def _broker() -> Part:
+    if settings.BROKER_SESSION and not is_running(settings.BROKER_SOCKET):
+        return Part("broker", False, "The broker session process does not answer.")
     live = [c for c in BrokerConnection.objects.filter(is_active=True) if c.is_live]
     down = [c for c in live if c.last_status != "connected" or c.authorized is False]
     if down:

@@ -194,7 +194,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         name: f"sigmatrader.api.words.{name}"
         for name in (
-            "BrokerKind", "CardKind", "CardState", "CommandKind", "CommandState", "DecisionOutcome", "DeltaCode",
+            "BrokerKind", "CardKind", "CardState", "CommandKind", "CommandState", "ConnectionLink",
+            "ConnectionStatus", "DecisionOutcome", "DeltaCode",
             "ExceptionCode", "ExceptionStatus", "IntentKind", "MessageMode", "MessageState", "OrderState", "RunStatus",
             "ToolMode", "TraceOutcome", "TraceStatus", "TradingState",
         )
@@ -228,6 +229,8 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "execution.tasks.sweep", "schedule": 2.0, "options": {"expires": 4}},
     "reconcile": {"task": "execution.tasks.reconcile_all", "schedule": 60.0, "options": {"expires": 60}},
+    "snapshots": {"task": "broker.tasks.take_due_snapshots", "schedule": 60.0, "options": {"expires": 60}},
+    "instruments": {"task": "broker.tasks.refresh_due_instruments", "schedule": 900.0, "options": {"expires": 900}},
     "anchor": {"task": "sigmatrader.audit.tasks.write_anchor", "schedule": 600.0, "options": {"expires": 600}},
     "verify": {"task": "sigmatrader.audit.tasks.verify_chain", "schedule": crontab(hour="20", minute="30")},
     "retention": {"task": "sigmatrader.audit.tasks.prune_records", "schedule": crontab(hour="21", minute="0")},
@@ -241,6 +244,11 @@ PAPER_PORT: int = env.int("SIGMATRADER_PAPER_PORT", default=8765)
 HOST: str = env.str("HOST", default="127.0.0.1")
 PORT: int | None = env.int("PORT") if env.str("PORT", default="") else None
 PAPER_ACCOUNT: str = env.str("SIGMATRADER_PAPER_ACCOUNT", default="")
+# The process that owns the broker sessions, and how the others reach it. Off, each process has sessions of its own.
+BROKER_SESSION: bool = env.bool("SIGMATRADER_BROKER_SESSION", default=not TESTING)
+BROKER_SOCKET = Path(env.str("SIGMATRADER_BROKER_SOCKET", default=str(VAR_DIR / "run" / "broker.sock")))
+BROKER_LOGIN_HOSTS: list[str] = env.list("BROKER_LOGIN_HOSTS", default=["kite.zerodha.com"])
+PAPER_LOGIN: str = env.str("SIGMATRADER_PAPER_LOGIN", default="auto")  # or manual: a person presses the button
 FLAG_DEFAULTS = {
     "ai_assistant_enabled": env.bool("AI_ASSISTANT_ENABLED", default=False),
     "ai_execution_enabled": env.bool("AI_EXECUTION_ENABLED", default=False),
@@ -260,6 +268,30 @@ CARD_EXPIRY_S = {"limit": 300, "market": 60, "monitor": 120}
 QUOTE_AGE_S = 10
 SNAPSHOT_AGE_AT_APPROVAL_S = 30
 RECONCILIATION_AGE_S = 900
+SNAPSHOT_EVERY_S: int = env.int("SNAPSHOT_EVERY_S", default=300)
+# What a broker takes of one account, over sliding windows and, for placements, the day in India.
+RATE_LIMITS = {
+    "orders": {
+        "second": env.int("RATE_ORDERS_PER_SECOND", default=10),
+        "minute": env.int("RATE_ORDERS_PER_MINUTE", default=400),
+        "day": env.int("RATE_ORDERS_PER_DAY", default=5_000),
+    },
+    "quotes": {"second": env.int("RATE_QUOTES_PER_SECOND", default=1)},
+    "history": {"second": env.int("RATE_HISTORY_PER_SECOND", default=3)},
+    "reads": {"second": env.int("RATE_READS_PER_SECOND", default=10)},
+}
+# Of each window of orders so many are for exits and cancels alone.
+RATE_RESERVE = {
+    "second": env.int("RATE_RESERVE_PER_SECOND", default=2),
+    "minute": env.int("RATE_RESERVE_PER_MINUTE", default=20),
+    "day": env.int("RATE_RESERVE_PER_DAY", default=200),
+}
+# Kite Connect: where its API is, the percentage that protects a market order (-1: as Kite sees fit), and whether Kite
+# may cut an order that is above the exchange's freeze quantity.
+KITE_CONNECT_ROOT: str = env.str("KITE_CONNECT_ROOT", default="https://api.kite.trade")
+KITE_CONNECT_TIMEOUT_S: float = env.float("KITE_CONNECT_TIMEOUT_S", default=7.0)
+KITE_CONNECT_MARKET_PROTECTION: str = env.str("KITE_CONNECT_MARKET_PROTECTION", default="-1")
+KITE_CONNECT_AUTOSLICE: bool = env.bool("KITE_CONNECT_AUTOSLICE", default=False)
 RECONCILE_AFTER_START = not TESTING
 FOLLOW_ORDERS = not TESTING
 FAULT_POINT: str = "" if PRODUCTION else env.str("SIGMATRADER_FAULT_POINT", default="")
@@ -273,6 +305,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "httpx": {"level": "WARNING"}, "httpx2": {"level": "WARNING"}, "mcp": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"}, "httpcore2": {"level": "WARNING"}, "hpack": {"level": "WARNING"},
+        "h2": {"level": "WARNING"},
         "kombu": {"level": "ERROR"}, "celery.beat": {"level": "WARNING"},
     },
 }  # fmt: skip

@@ -26,7 +26,8 @@ except psycopg.Error as exc:
 ' "$POSTGRES"); then
     echo "== PostgreSQL"
     # What has no database in it, or starts a product of its own, is not run a second time.
-    again="--ignore=tests/broker/paper --ignore=tests/up --ignore=tests/architecture --ignore=tests/web"
+    again="--ignore=tests/broker/paper --ignore=tests/broker/wire --ignore=tests/broker/session/test_processes.py"
+    again="$again --ignore=tests/up --ignore=tests/architecture --ignore=tests/web"
     # shellcheck disable=SC2086
     DATABASE_URL="$POSTGRES" SIGMATRADER_TEST_DB="make_$$" PRODUCTS="not browser" pass $again "$@" || exit 1
 elif [ "$REQUIRE" = 1 ]; then

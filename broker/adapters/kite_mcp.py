@@ -13,7 +13,6 @@ from broker.adapters import kite_shapes as shapes
 from broker.adapters.failures import CallFailed, Fault, read_refusal, write_failure, write_refusal
 from broker.adapters.kite_tools import READ_TOOLS, modify_arguments, place_arguments
 from broker.adapters.kite_values import IST, Row, document, mapping, rows_of, whole
-from broker.adapters.mcp_client import McpClient
 from broker.adapters.tool_client import ToolClient
 from broker.calendar import phase_at
 from broker.domain import (
@@ -62,7 +61,7 @@ class KiteMcpAdapter:
         that nobody shares its login, so that the server may end it when we close."""
         self.url = url
         self._clock = clock
-        self._client = client or McpClient(url, timeout_s=timeout_s, terminate=owns_session)
+        self._client = client or _own_client(url, timeout_s=timeout_s, terminate=owns_session)
         self._down_until = 0.0
         self._lock = threading.Lock()
 
@@ -74,7 +73,8 @@ class KiteMcpAdapter:
         return shapes.holdings(self._rows("get_holdings"))
 
     def positions(self) -> tuple[tuple[Position, ...], tuple[Position, ...]]:
-        return shapes.positions(self._read("get_positions"))
+        found = self._read("get_positions")
+        return shapes.positions(found if _is_labelled(found) else self._all("get_positions", None, found))
 
     def orders(self) -> tuple[BrokerOrder, ...]:
         return shapes.orders(self._rows("get_orders"), read_at=self._clock())
@@ -177,7 +177,9 @@ class KiteMcpAdapter:
 
     def _rows(self, tool: str, arguments: Mapping[str, object] | None = None) -> list[Row]:
         """All rows, of a bare list or of all its pages; pages that do not add up are no read."""
-        found = self._read(tool, arguments)
+        return self._all(tool, arguments, self._read(tool, arguments))
+
+    def _all(self, tool: str, arguments: Mapping[str, object] | None, found: object) -> list[Row]:
         if not isinstance(found, dict):
             return rows_of(found)
         rows, page = rows_of(found.get("data")), mapping(found.get("pagination"), "pagination")
@@ -222,6 +224,18 @@ class KiteMcpAdapter:
                 return False
             self._down_until = now + DOWN_S
             return True
+
+
+def _own_client(url: str, *, timeout_s: float, terminate: bool) -> ToolClient:
+    """Imported only where it is used: the MCP SDK costs a second and 45 MB."""
+    from broker.adapters.mcp_client import McpClient  # noqa: PLC0415
+
+    return McpClient(url, timeout_s=timeout_s, terminate=terminate)
+
+
+def _is_labelled(positions: object) -> bool:
+    """Whether net and day rows come apart, as Kite Connect has them."""
+    return isinstance(positions, dict) and "net" in positions
 
 
 def _attempt(part: str, read: Callable[[], T], faults: dict[str, str]) -> T | None:

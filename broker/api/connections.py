@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from broker import services
+from broker import logins, services
 from broker.adapters.kite_tools import READ_TOOLS
 from broker.api.base import BrokerView, correlation_of
 from broker.api.errors import broker_problems
@@ -24,13 +25,14 @@ from broker.api.serializers import (
     ToolOutput,
     ToolResultOutput,
 )
-from broker.domain import BrokerKind
 from broker.factory import reader_for, require_available
 from broker.selectors import connections_of
 from broker.shapes import connection_shape, status_shape, tool_shape
+from sigmatrader.accounts import rate
+from sigmatrader.audit.api import filters
 from sigmatrader.audit.api.pagination import KeysetPagination
-from sigmatrader.audit.api.problems import Problem, conflict, unprocessable
-from sigmatrader.audit.api.schema import problems
+from sigmatrader.audit.api.problems import Problem, unprocessable
+from sigmatrader.audit.api.schema import problems, query
 from sigmatrader.audit.redaction import without_secrets
 
 
@@ -95,7 +97,7 @@ class ConnectionView(BrokerView):
 
 
 class AuthorizeView(BrokerView):
-    """Starts a login at the broker. The paper exchange needs none."""
+    """Starts a login at the broker: where the person goes, or that no login is needed. Never a health check."""
 
     @extend_schema(
         operation_id="connections_authorize", request=Empty, responses={200: AuthorizeOutput, **problems(404, 409, 422)}
@@ -104,25 +106,44 @@ class AuthorizeView(BrokerView):
         Empty.parsed(request.data or {})
         connection = self.connection(connection_id)
         require_available(connection.kind)
-        if connection.kind != BrokerKind.PAPER.value:
-            raise conflict(
-                "AUTHORIZATION_UNAVAILABLE", "Logging in to a live broker is not part of this release; use paper."
-            )
-        found = services.test_connection(connection, now=self.now)
-        if found["authorized"] is not True:
-            raise Problem(
-                "BROKER_UNAVAILABLE", "The paper exchange does not answer. Start it, then try again.", status=503
-            )
-        return Response({"login_url": None, "expires_at": None, "authorized": True})
+        rate.hit(f"authorize:{self.user.pk}", limit=10, window_s=60, now=self.now)
+        offer = logins.offer_of(connection, user=self.user, now=self.now)
+        logins.note_offer(connection, offer, actor=self.user.get_username(), now=self.now,
+                          correlation_id=correlation_of(request))  # fmt: skip
+        return Response(
+            {"login_url": offer.url or None, "expires_at": offer.expires_at if offer.url else None,
+             "authorized": offer.already}
+        )  # fmt: skip
 
 
 class StatusView(BrokerView):
-    """Asks the broker now and says how the connection stands."""
+    """Asks the broker now and says how the connection stands; with ``?poll=true`` as a page that waits for a login."""
 
-    @extend_schema(operation_id="connections_status", responses={200: StatusOutput, **problems(404, 409, 422)})
+    @extend_schema(
+        operation_id="connections_status",
+        parameters=[query("poll", "true: what the session's owner knows, for a page that waits.", type_=bool)],
+        responses={200: StatusOutput, **problems(404, 409, 422)},
+    )
     def get(self, request: Request, connection_id: str) -> Response:
         connection = self.connection(connection_id)
-        services.test_connection(connection, now=self.now)
+        if filters.flag(request, "poll"):
+            logins.look(connection, now=self.now)
+        else:
+            services.test_connection(connection, now=self.now)
+        return Response(status_shape(connection))
+
+
+class ReconnectView(BrokerView):
+    """A new session instead of the one there is. Over a stream that ends its login."""
+
+    @extend_schema(
+        operation_id="connections_reconnect", request=Empty, responses={200: StatusOutput, **problems(404, 409, 422)}
+    )
+    def post(self, request: Request, connection_id: str) -> Response:
+        Empty.parsed(request.data or {})
+        connection = self.connection(connection_id)
+        require_available(connection.kind)
+        logins.reconnect(connection, now=self.now)
         return Response(status_shape(connection))
 
 
@@ -135,9 +156,7 @@ class DisconnectView(BrokerView):
     def post(self, request: Request, connection_id: str) -> Response:
         Empty.parsed(request.data or {})
         connection = self.connection(connection_id)
-        services.disconnect(
-            connection, now=self.now, actor=self.user.get_username(), correlation_id=correlation_of(request)
-        )
+        logins.end(connection, now=self.now, actor=self.user.get_username(), correlation_id=correlation_of(request))
         return Response(status_shape(connection))
 
 
@@ -146,9 +165,11 @@ class ToolsView(BrokerView):
 
     @extend_schema(operation_id="connections_tools", responses={200: ToolOutput(many=True), **problems(404, 409, 422)})
     def get(self, request: Request, connection_id: str) -> Response:
-        reader = reader_for(self.connection(connection_id))
+        connection = self.connection(connection_id)
+        reader = reader_for(connection)
         with broker_problems():
             tools = reader.tools()
+        services.note_tools(connection, [str(tool.get("name", "")) for tool in tools])
         return Response([tool_shape(tool) for tool in tools])
 
 
@@ -178,5 +199,13 @@ class ToolView(BrokerView):
 
 
 def _json_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments as JSON numbers: our parser reads fractions as Decimal."""
-    return {name: float(value) if hasattr(value, "as_tuple") else value for name, value in arguments.items()}
+    """Arguments as JSON numbers: our parser reads fractions as Decimal, and the server takes whole ones as integers."""
+    return {name: _json_value(value) for name, value in arguments.items()}
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _json_value(item) for name, item in value.items()}
+    return [_json_value(item) for item in value] if isinstance(value, list) else value

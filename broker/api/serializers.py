@@ -134,6 +134,7 @@ class PortfolioOutput(serializers.Serializer[Any]):
     age_s = serializers.FloatField(allow_null=True)
     stale = serializers.BooleanField()
     complete = CompleteOutput()
+    latest_good = serializers.DictField()
     totals = serializers.DictField()
     holdings = serializers.ListField(child=serializers.DictField(), allow_null=True)
     positions = serializers.ListField(child=serializers.DictField(), allow_null=True)

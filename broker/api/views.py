@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from broker import ingestion, selectors
+from broker import ingestion, instrument_refresh, selectors
 from broker.api.base import BrokerView, bad_symbol, check_symbol, correlation_of, symbols_of
 from broker.api.errors import broker_problems
 from broker.api.serializers import (
@@ -75,7 +75,7 @@ class SnapshotsView(BrokerView):
             rows = rows.filter(taken_at__gte=start)
         if end is not None:
             rows = rows.filter(taken_at__lte=end)
-        found = pages.paginate_queryset(rows.defer("document"), request, self)
+        found = pages.paginate_queryset(rows, request, self)
         return pages.get_paginated_response([snapshot_summary(row) for row in found])
 
 
@@ -118,7 +118,7 @@ class PortfolioView(BrokerView):
 
 
 class InstrumentsView(BrokerView):
-    """Instruments by symbol or name, best match first."""
+    """Instruments by symbol, name or a derivative's phrase (``nifty 24500 ce``), best match first."""
 
     @extend_schema(
         operation_id="instruments_search",
@@ -127,7 +127,8 @@ class InstrumentsView(BrokerView):
     )
     def get(self, request: Request) -> Response:
         query, limit = filters.words(request, "q", max_length=60), read_limit(request)
-        found = selectors.find_instruments(self.connection(), query, limit)
+        with broker_problems():
+            found = instrument_refresh.find(self.connection(), query, limit, now=self.now)
         return Response({"results": [instrument_shape(info) for info in found]})
 
 
@@ -168,7 +169,8 @@ class CandlesView(BrokerView):
         interval = filters.choice(request, "interval", CandleInterval) or CandleInterval.MINUTE
         start, end = filters.time_range(request)
         end = end or self.now
-        info = selectors.instrument_infos(connection, [symbol]).get(symbol)
+        with broker_problems():
+            info = instrument_refresh.known(connection, [symbol], now=self.now).get(symbol)
         if info is None:
             raise bad_symbol("symbol", f"{symbol} is not in this market's list of instruments.")
         with broker_problems():

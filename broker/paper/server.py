@@ -1,9 +1,9 @@
-"""The paper exchange as a process of its own: an MCP server over streamable HTTP at /mcp, and GET /status beside it.
+"""The paper exchange as a process of its own: a Kite MCP server over SSE (/sse with /message) and over /mcp, on
+HTTP/1.1 and HTTP/2.
 
     python -m broker.paper.server --port 8765          the same as: manage.py paper_exchange --port 8765
 
-Kept free of Django, so that it starts fast and stays small. All calls go to the engine one after the other, in one
-thread; a call goes on when its caller has gone, as at the real server (FACTS a7).
+Kept free of Django, so that it starts fast and stays small.
 """
 
 from __future__ import annotations
@@ -11,50 +11,37 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
-
-import mcp_types as types
-import uvicorn
-from mcp import MCPError
-from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import Server
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing import Any
 
 from broker.paper.account import AccountBooks, AccountError, load_account
 from broker.paper.config import ClockMode, Delays, ExchangeConfig
+from broker.paper.desk import Clock, Desk
+from broker.paper.face import Face
+from broker.paper.faults import FaultProblem
 from broker.paper.ledger import DurableExchange, LedgerError
-from broker.paper.tools import Call, Layer, PaperTools, Reply, ToolSession, UnknownTool, tool_list
+from broker.paper.listeners import Listeners, ServerProblem, listening_socket
+from broker.paper.pages import checked_faults
+from broker.paper.sessions import LoginMode
+from broker.paper.tools import Profile
 
-T = TypeVar("T")
-Clock = Callable[[], datetime]
-TICK_S = 0.25
-PREFIX = b"kitemcp-"
-INVALID_SESSION = "Invalid session ID\n"
-
-
-class ServerProblem(Exception):
-    """The exchange cannot be served; the text says why and what to do."""
+__all__ = ["Options", "ServerProblem", "add_arguments", "main", "open_exchange", "options_from", "serve"]
+CONTROL = "SIGMATRADER_PAPER_CONTROL"
+GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What one exchange is started with. ``delay`` scales the exchange's own delays; 0 takes them out."""
+    """What one exchange is started with. ``delay`` scales the exchange's own delays; 0 takes them out. ``tls_port``
+    None serves no TLS, 0 takes a free port."""
 
     port: int
     host: str = "127.0.0.1"
@@ -63,128 +50,15 @@ class Options:
     clock: ClockMode = ClockMode.PRACTICE
     ledger: Path | None = None
     delay: float = 1.0
+    profile: Profile = Profile.SELF_HOSTED
+    login: LoginMode = LoginMode.OFF
+    fault: tuple[str, ...] = ()
+    tls_port: int | None = None
+    ping: float = 10.0
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class PaperServer:
-    """One exchange behind one MCP server. ``layers`` are handed to the tools."""
-
-    def __init__(self, exchange: DurableExchange, *, clock: Clock = utc_now, layers: Sequence[Layer] = ()) -> None:
-        self._exchange = exchange
-        self._clock = clock
-        self._tools = PaperTools(exchange, layers=layers)
-        self._sessions: WeakKeyDictionary[object, ToolSession] = WeakKeyDictionary()
-        self._engine = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
-        self._listing = types.ListToolsResult.model_validate({"tools": tool_list()})
-        self.broken = asyncio.Event()
-
-    def app(self) -> ASGIApp:
-        server: Server[Any] = Server(
-            "SigmaTrader paper exchange", version="1", on_list_tools=self._list_tools, on_call_tool=self._call_tool
-        )
-        server.middleware.clear()  # tracing spans that nobody collects
-        routes = [Route("/status", self._status, methods=["GET"])]
-        return KiteSessions(server.streamable_http_app(json_response=True, custom_starlette_routes=routes))
-
-    async def tick(self) -> None:
-        """Lets the market move while nobody asks, so that statuses and fills happen in their own time."""
-        while True:
-            await self._run(lambda: self._exchange.advance(self._clock()))
-            await asyncio.sleep(TICK_S)
-
-    async def status(self) -> dict[str, object]:
-        return await self._run(self._status_now)
-
-    def close(self) -> None:
-        self._engine.shutdown(wait=True)
-        self._exchange.close()
-
-    async def _list_tools(
-        self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
-    ) -> types.ListToolsResult:
-        return self._listing
-
-    async def _call_tool(
-        self, context: ServerRequestContext[Any], params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
-        session = self._sessions.setdefault(context.session, ToolSession())
-        call = Call(params.name, params.arguments or {}, session, self._clock())
-        try:
-            reply = await self._run(lambda: self._tools.call(call))
-        except UnknownTool as exc:
-            raise MCPError(types.INVALID_PARAMS, f"tool '{params.name}' not found: tool not found") from exc
-        return _result(reply)
-
-    async def _status(self, request: Request) -> JSONResponse:
-        return JSONResponse(await self.status())
-
-    def _status_now(self) -> dict[str, object]:
-        now, config = self._clock(), self._exchange.config
-        state = self._exchange.read(lambda e: e.market_state(now))
-        return {
-            "ok": True,
-            "clock": config.mode.value,
-            "now": state.now.isoformat(),
-            "phase": state.phase.value,
-            "note": state.note,
-            "seed": config.seed,
-            "symbols": self._exchange.read(lambda e: len(e.market.instruments)),
-            "orders": self._exchange.read(lambda e: e.order_count(now)),
-            "ledger": str(self._exchange.path),
-        }
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        """In the engine's thread, to its end even if the caller is cancelled. A ledger that fails ends the server."""
-        try:
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._engine, work))
-        except LedgerError:
-            self.broken.set()
-            raise
-
-
-class KiteSessions:
-    """Session ids as the real server gives and refuses them: ``kitemcp-...``, and a plain 400 for one it has not.
-
-    A client that offers only the newer, sessionless protocol is refused the same way: its login would be nowhere.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/mcp":
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        session, version = headers.get(b"mcp-session-id", b""), headers.get(b"mcp-protocol-version")
-        sessionless = version is not None and version.decode("latin-1") not in HANDSHAKE_PROTOCOL_VERSIONS
-        if sessionless or (session and not session.startswith(PREFIX)):
-            await PlainTextResponse(INVALID_SESSION, status_code=400)(scope, receive, send)
-            return
-        inner: Scope = {**scope, "headers": [_incoming(name, value) for name, value in scope["headers"]]}
-        await self._app(inner, receive, _Outgoing(send, scope, receive))
-
-
-class _Outgoing:
-    """Passes an answer on, with the session id's prefix, or the plain 400 in place of the SDK's 404."""
-
-    def __init__(self, send: Send, scope: Scope, receive: Receive) -> None:
-        self._send = send
-        self._scope = scope
-        self._receive = receive
-        self._replaced = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 404:
-            self._replaced = True
-            await PlainTextResponse(INVALID_SESSION, status_code=400)(self._scope, self._receive, self._send)
-        elif not self._replaced:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [_outgoing(name, value) for name, value in message["headers"]]}
-            await self._send(message)
 
 
 def open_exchange(options: Options, *, now: datetime) -> DurableExchange:
@@ -203,87 +77,88 @@ def open_exchange(options: Options, *, now: datetime) -> DurableExchange:
         raise ServerProblem(f"The ledger cannot be used: {exc}") from exc
 
 
+def var_folder() -> Path:
+    return Path(os.environ.get("SIGMATRADER_VAR") or Path(__file__).resolve().parents[2] / "var") / "paper"
+
+
 def default_ledger(options: Options) -> Path:
     """One file per account, clock and seed, under the project's var directory."""
-    root = Path(os.environ.get("SIGMATRADER_VAR") or Path(__file__).resolve().parents[2] / "var")
     name = "demo"
     if options.account is not None:
         folder = options.account.resolve()
         name = f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-    return root / "paper" / f"{name}-{options.clock.value}-{options.seed}.sqlite3"
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Raises ServerProblem when the address cannot be had."""
-    # The protocol is named so that asyncio turns Nagle off on what it accepts: without that an answer waits 40 ms.
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as exc:
-        listener.close()
-        if exc.errno == errno.EADDRINUSE:
-            raise ServerProblem(
-                f"Port {port} on {host} is in use. Stop what uses it or choose another --port."
-            ) from exc
-        raise ServerProblem(f"Cannot listen on {host}:{port}: {exc}") from exc
-    return listener
+    return var_folder() / f"{name}-{options.clock.value}-{options.seed}.sqlite3"
 
 
 def serve(options: Options, *, announce: Callable[[str], None] = print, clock: Clock = utc_now) -> None:
     """Serves until a signal or a broken ledger ends it. Raises ServerProblem."""
-    listener = listening_socket(options.host, options.port)
-    with contextlib.closing(listener):
-        exchange = open_exchange(options, now=clock())
-        asyncio.run(_serve(exchange, listener, announce, clock))
-
-
-class _Web(uvicorn.Server):
-    """Ends on a signal by returning: uvicorn's own way raises the signal again and would skip closing the ledger."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-async def _serve(
-    exchange: DurableExchange, listener: socket.socket, announce: Callable[[str], None], clock: Clock
-) -> None:
-    paper = PaperServer(exchange, clock=clock)
-    config = uvicorn.Config(
-        paper.app(), log_level="warning", access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=2
-    )
-    web = _Web(config)
-    tick = asyncio.create_task(paper.tick())
-    stop = asyncio.create_task(_stop_when_broken(paper, web))
-    host, port = listener.getsockname()[:2]
-    ready = asyncio.create_task(
-        _announce_when_started(web, f"Paper exchange ready at http://{host}:{port}/mcp", announce)
-    )
     try:
-        await web.serve(sockets=[listener])
-    finally:
-        for task in (tick, stop, ready):
+        checked_faults(list(options.fault), options.login)
+    except FaultProblem as exc:
+        raise ServerProblem(f"--fault: {exc}") from exc
+    with contextlib.ExitStack() as sockets:
+        plain = sockets.enter_context(contextlib.closing(listening_socket(options.host, options.port)))
+        secure = None
+        if options.tls_port is not None:
+            secure = sockets.enter_context(contextlib.closing(listening_socket(options.host, options.tls_port)))
+        exchange = open_exchange(options, now=clock())
+        asyncio.run(_Serving(options, exchange, announce, clock).run(plain, secure))
+
+
+class _Serving:
+    """One exchange being served, from the first socket to the closed ledger."""
+
+    def __init__(
+        self, options: Options, exchange: DurableExchange, announce: Callable[[str], None], clock: Clock
+    ) -> None:
+        self._options = options
+        self._announce = announce
+        self._clock = clock
+        self._stop = asyncio.Event()
+        self._desk = Desk(exchange, clock=clock, login=options.login, profile=options.profile)
+        self._face = Face(
+            self._desk, host=options.host, ping_s=options.ping, control=os.environ.get(CONTROL, "").strip()
+        )
+        self._listeners = Listeners(self._face)
+
+    async def run(self, plain: socket.socket, secure: socket.socket | None) -> None:
+        """Raises ServerProblem."""
+        for fault in checked_faults(list(self._options.fault), self._options.login):
+            self._face.add_fault(fault)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._desk.broken)]
+        tick = asyncio.create_task(self._desk.tick())
+        try:
+            await self._open(plain, secure)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._close([tick, *waits])
+        if self._desk.broken.is_set():
+            raise ServerProblem("The ledger could not be written; the exchange stopped rather than forget an order.")
+
+    async def _open(self, plain: socket.socket, secure: socket.socket | None) -> None:
+        where = f"http://{_address(plain)}/mcp and /sse"
+        if secure is not None:
+            from broker.paper import certificates  # noqa: PLC0415  # large, and few ask for TLS
+
+            try:
+                files = certificates.tls_files(var_folder() / "tls", now=self._clock(), host=self._options.host)
+            except OSError as exc:
+                raise ServerProblem(f"The certificate cannot be kept: {exc}") from exc
+            await self._listeners.open(secure, certificates.server_context(files))
+            where += f", https://{_address(secure)}/sse with the certificate authority {files.ca}"
+        await self._listeners.open(plain)
+        self._announce(f"Paper exchange ready at {where}")
+
+    async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """Streams first, then connections, then the engine and its ledger."""
+        self._face.end_streams()
+        await self._listeners.close(GRACE_S)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(tick, stop, ready, return_exceptions=True)
-        paper.close()
-    if paper.broken.is_set():
-        raise ServerProblem("The ledger could not be written; the exchange stopped rather than forget an order.")
-
-
-async def _announce_when_started(web: uvicorn.Server, text: str, announce: Callable[[str], None]) -> None:
-    while not web.started:
-        await asyncio.sleep(0.01)
-    announce(text)
-
-
-async def _stop_when_broken(paper: PaperServer, web: uvicorn.Server) -> None:
-    await paper.broken.wait()
-    web.should_exit = True
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._desk.close()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -295,12 +170,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clock", choices=[mode.value for mode in ClockMode], default=ClockMode.PRACTICE.value)
     parser.add_argument("--ledger", type=Path, help="the exchange's own durable file")
     parser.add_argument("--delay", type=float, default=1.0, help="factor on the exchange's delays; 0 takes them out")
+    parser.add_argument(
+        "--profile",
+        choices=[profile.value for profile in Profile],
+        default=Profile.SELF_HOSTED.value,
+        help="hosted offers no order tools",
+    )
+    parser.add_argument(
+        "--login",
+        choices=[mode.value for mode in LoginMode],
+        default=LoginMode.OFF.value,
+        help="off: none needed; auto: the authorize page takes a program's POST; manual: it takes a person",
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="TOOL:KIND[:COUNT[:SECONDS]]",
+        help="spoil calls on purpose; may be given again",
+    )
+    parser.add_argument("--tls-port", type=int, help="serve TLS there too; 0 takes a free port")
+    parser.add_argument("--ping", type=float, default=10.0, help="seconds between the pings of a stream")
 
 
 def options_from(values: dict[str, Any]) -> Options:
     names = {field.name for field in fields(Options)}
     found = {name: value for name, value in values.items() if name in names}
-    return Options(**found | {"clock": ClockMode(found["clock"])})
+    typed = {
+        "clock": ClockMode(found["clock"]),
+        "profile": Profile(found["profile"]),
+        "login": LoginMode(found["login"]),
+        "fault": tuple(found["fault"]),
+    }
+    return Options(**found | typed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -319,23 +221,14 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _result(reply: Reply) -> types.CallToolResult:
-    """One text; ``isError`` is there only when it is true, as the real server sends it."""
-    flags = {"isError": True} if reply.is_error else {}
-    return types.CallToolResult.model_validate({"content": [{"type": "text", "text": reply.text}], **flags})
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _delays(factor: float) -> Delays:
     plain = Delays()
     return Delays(**{field.name: round(getattr(plain, field.name) * factor) for field in fields(Delays)})
-
-
-def _incoming(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    return (name, value.removeprefix(PREFIX)) if name == b"mcp-session-id" else (name, value)
-
-
-def _outgoing(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    return (name, PREFIX + value) if name.lower() == b"mcp-session-id" else (name, value)
 
 
 if __name__ == "__main__":

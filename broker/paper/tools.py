@@ -10,15 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from functools import lru_cache, reduce
 from pathlib import Path
+from urllib.parse import urlencode
 
 from broker.calendar import IST
 from broker.paper.config import EntryRefused
 from broker.paper.exchange import Exchange
+from broker.paper.faults import Hidden
 from broker.paper.ledger import DurableExchange
+from broker.paper.sessions import Access, LoginDesk, ToolSession
 
 TOOLS_FILE = Path(__file__).parent / "tools.json"
+NO_SESSION = "Failed to establish a session. Please try again."
 LOGIN_FIRST = "Please log in first using the login tool"
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 FAILED = {
@@ -46,22 +51,25 @@ PRICES = ("price", "trigger_price")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class ToolSession:
-    """One client's session. An account that practises needs no login, so it starts authorised."""
+class Profile(StrEnum):
+    """Which tools are offered. ``hosted`` has no order tools, as Zerodha's own server (FACTS a26)."""
 
-    authorised: bool = True
-    was_refused: bool = False
+    SELF_HOSTED = "self-hosted"
+    HOSTED = "hosted"
+
+
+NOT_HOSTED = frozenset({"place_order", "modify_order", "cancel_order"})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One tool call as it came."""
+    """One tool call as it came. ``origin`` (scheme and host) is where its client reaches this server."""
 
     name: str
     arguments: Mapping[str, object]
     session: ToolSession
     now: datetime
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +90,29 @@ Proceed = Callable[[Call], Reply]
 Layer = Callable[[Call, Proceed], Reply]
 
 
-@lru_cache(maxsize=1)
-def tool_list() -> tuple[Mapping[str, object], ...]:
+@lru_cache(maxsize=2)
+def tool_list(profile: Profile = Profile.SELF_HOSTED) -> tuple[Mapping[str, object], ...]:
     """The tools as they are listed, in order of name."""
-    return tuple(json.loads(TOOLS_FILE.read_text(encoding="utf-8"))["tools"])
+    tools = json.loads(TOOLS_FILE.read_text(encoding="utf-8"))["tools"]
+    return tuple(tool for tool in tools if profile is not Profile.HOSTED or tool["name"] not in NOT_HOSTED)
 
 
 class PaperTools:
-    """Answers calls from one exchange. ``layers`` wrap every call, outermost first: faults and delays go there."""
+    """Answers calls from one exchange. ``layers`` wrap every call, outermost first; ``hidden`` orders are not shown."""
 
-    def __init__(self, exchange: DurableExchange, *, layers: Sequence[Layer] = ()) -> None:
+    def __init__(
+        self,
+        exchange: DurableExchange,
+        *,
+        layers: Sequence[Layer] = (),
+        profile: Profile = Profile.SELF_HOSTED,
+        desk: LoginDesk | None = None,
+        hidden: Hidden | None = None,
+    ) -> None:
         self._exchange = exchange
-        self._required = {str(t["name"]): _required(t) for t in tool_list()}
+        self._desk = desk or LoginDesk()
+        self._hidden = hidden or Hidden()
+        self._required = {str(t["name"]): _required(t) for t in tool_list(profile)}
         plain: Proceed = self._plain_answer
         self._answer = reduce(_wrapped, reversed(layers), plain)
 
@@ -105,36 +124,52 @@ class PaperTools:
 
     def _plain_answer(self, call: Call) -> Reply:
         try:
-            self._check_login(call)
             _check_present(self._required[call.name], call.arguments)
+            _check_login(call)
             return Reply(encode(self._result(call)) if call.name != "login" else self._login(call))
         except ToolFailed as exc:
             return Reply(str(exc), is_error=True)
         except EntryRefused as exc:  # the real server says nothing of the reason; ours is in its log
             logger.info("%s refused: %s", call.name, exc.text)
-            return Reply(_failed(call.name), is_error=True)
-
-    def _check_login(self, call: Call) -> None:
-        """The first call without a login says so, later ones fail as anything else does (FACTS a16)."""
-        if call.session.authorised or call.name in NO_LOGIN_NEEDED:
-            return
-        text = _failed(call.name) if call.session.was_refused else LOGIN_FIRST
-        call.session.was_refused = True
-        raise ToolFailed(text)
+            return Reply(failed_text(call.name), is_error=True)
 
     def _login(self, call: Call) -> str:
-        if not call.session.authorised:
-            raise ToolFailed("Failed to generate Kite login URL")
-        name = self._exchange.read(lambda e: e.profile(call.now))["user_name"]
-        return f"You are already logged in as {name}"
+        access = call.session.start_login(call.now)
+        if access is Access.ENDED:
+            raise ToolFailed("Failed to get or create Kite session")
+        if access is Access.GRANTED:
+            name = self._exchange.read(lambda e: e.profile(call.now))["user_name"]
+            return f"You are already logged in as {name}"
+        return login_text(call.origin, self._desk.offer(call.session.session_id, call.now))
 
     def _result(self, call: Call) -> object:
+        if call.name in ORDER_ID_TOOLS:
+            self._hidden.check(call.arguments.get("order_id"), call.now)
         if call.name in COMMANDS:
             return {"order_id": COMMANDS[call.name](self._exchange, call)}
         if call.name in _GTT_WRITES:
             return _gtt(call)
         found = self._exchange.read(lambda exchange: READS[call.name](exchange, call))
+        if isinstance(found, list) and call.name in SHOWS_ORDERS:
+            found = self._hidden.shown(found, call.now)
         return paged(found, call.arguments) if call.name in PAGED and isinstance(found, list) else found
+
+
+def login_text(origin: str, link: str) -> str:
+    """A warning, then the link twice: as markdown and as it is."""
+    query = urlencode({"api_key": "paper", "v": "3", "redirect_params": f"session_id={link}"})
+    url = f"{origin}/authorize?{query}"
+    return (
+        "Show this warning to the trader before going on:\n\n**WARNING: programs that trade on instructions can "
+        "misunderstand them. Whoever goes on does so at their own risk.** This is the paper exchange: no order here "
+        f"reaches a market.\n\nThen let them open this link: [Login to Kite]({url})\n\nWhere links cannot be opened, "
+        f"this is the address to copy into a browser: {url}\n\nGo on when the browser says that the login is done."
+    )
+
+
+def failed_text(name: str) -> str:
+    """What a tool says of any failure behind it."""
+    return FAILED.get(name, f"Failed to execute {name}")
 
 
 def encode(value: object) -> str:
@@ -180,8 +215,13 @@ def _wrapped(inner: Proceed, layer: Layer) -> Proceed:
     return lambda call: layer(call, inner)
 
 
-def _failed(name: str) -> str:
-    return FAILED.get(name, f"Failed to execute {name}")
+def _check_login(call: Call) -> None:
+    """The first call without a login says so, later ones fail as anything else does (FACTS a16)."""
+    if call.name in NO_LOGIN_NEEDED:
+        return
+    access = call.session.access(call.now)
+    if access is not Access.GRANTED:
+        raise ToolFailed({Access.FIRST: LOGIN_FIRST, Access.ENDED: NO_SESSION}.get(access, failed_text(call.name)))
 
 
 def _number(value: object) -> int | float:
@@ -228,7 +268,7 @@ def _gtt(call: Call) -> object:
     """Good-till-triggered orders are not kept here: every write of one fails as it does when the broker refuses."""
     if call.name != "delete_gtt_order" and word(call.arguments, "trigger_type") not in ("single", "two-leg"):
         raise ToolFailed("Invalid trigger_type. Must be 'single' or 'two-leg'")
-    raise ToolFailed(_failed(call.name))
+    raise ToolFailed(failed_text(call.name))
 
 
 def _symbols(call: Call) -> list[str]:
@@ -236,7 +276,7 @@ def _symbols(call: Call) -> list[str]:
     found = [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
     if not found:
         raise ToolFailed(
-            _failed(call.name) if call.name == "get_quotes" else "At least one instrument must be specified"
+            failed_text(call.name) if call.name == "get_quotes" else "At least one instrument must be specified"
         )
     return found
 
@@ -269,6 +309,8 @@ COMMANDS: Mapping[str, Callable[[DurableExchange, Call], str]] = {
     "modify_order": _modify,
     "cancel_order": _cancel,
 }
+ORDER_ID_TOOLS = ("modify_order", "cancel_order", "get_order_history", "get_order_trades")
+SHOWS_ORDERS = ("get_orders", "get_trades")
 _GTT_WRITES = ("place_gtt_order", "modify_gtt_order", "delete_gtt_order")
 READS: Mapping[str, Callable[[Exchange, Call], object]] = {
     "get_gtts": lambda e, c: e.gtts(c.now),

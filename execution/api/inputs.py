@@ -33,6 +33,10 @@ class CancelInput(StrictSerializer):
     """Nothing: the order is named by the path."""
 
 
+class SendAgainInput(StrictSerializer):
+    """Nothing: the order is named by the path."""
+
+
 class ModifyInput(StrictSerializer):
     """What shall be different; what is left out stays."""
 

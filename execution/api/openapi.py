@@ -13,6 +13,7 @@ from execution.api.inputs import (
     ModifyInput,
     PlanInput,
     ReconcileInput,
+    SendAgainInput,
 )
 from execution.api.intent_fields import APPROVE, BUY, CANCEL_EVERYTHING, NEW_PRICE, SELL_HALF
 from execution.domain import CardState, IntentState, Origin
@@ -25,7 +26,7 @@ _APPROVAL = problems(
         409: (
             "NOT_APPROVED without a hash; CARD_STALE for another hash, a moved price or a changed verdict; "
             "CARD_EXPIRED, ALREADY_DECIDED, RISK_DENIED, CONNECTION_INACTIVE, TRADING_HALTED, FEATURE_DISABLED, "
-            "IN_PROGRESS."
+            "AUTH_REQUIRED, EXECUTION_TOOL_MISSING or TOOL_SCHEMA_CHANGED with the ways out; IN_PROGRESS."
         ),
         422: "IDEMPOTENCY_MISMATCH.",
         503: "BROKER_UNAVAILABLE.",
@@ -87,6 +88,24 @@ orders_cancel = extend_schema(
         202: out.CancelAnswerSerializer,
         **problems(
             400, 404, 409, 422, codes={409: "ORDER_FINAL, ORDER_UNSETTLED, IN_PROGRESS.", 422: "IDEMPOTENCY_MISMATCH."}
+        ),
+    },
+)  # fmt: skip
+orders_send_again = extend_schema(
+    operation_id="orders_send_again", request=SendAgainInput, parameters=[IDEMPOTENCY_KEY],
+    responses={
+        202: out.OrderDetailSerializer,
+        **problems(
+            400, 404, 409, 422,
+            codes={
+                409: (
+                    "NOT_RESENDABLE for an order that is not NOT_SENT; CARD_EXPIRED, CARD_STALE, RISK_DENIED, "
+                    "TRADING_HALTED, FEATURE_DISABLED, CONNECTION_INACTIVE; AUTH_REQUIRED, EXECUTION_TOOL_MISSING or "
+                    "TOOL_SCHEMA_CHANGED with the ways out; IN_PROGRESS."
+                ),
+                422: "IDEMPOTENCY_MISMATCH.",
+                503: "NOT_RECONCILED.",
+            },
         ),
     },
 )  # fmt: skip

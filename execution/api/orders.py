@@ -1,4 +1,4 @@
-"""Orders: list, one, cancel, modify."""
+"""Orders: list, one, cancel, send again, modify."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from broker.domain import OrderType
 from execution import selectors
 from execution.api import openapi
 from execution.api.base import OrderView, claim_of, resumed_subject, untranslatable
-from execution.api.inputs import CancelInput, ModifyInput
+from execution.api.inputs import CancelInput, ModifyInput, SendAgainInput
 from execution.cancelling import cancel_order
 from execution.domain import Changes, IntentKind, IntentState, Origin, TradeIntent
 from execution.models import Order, OrderIntent
 from execution.planning import make_plan
+from execution.resending import send_again
 from execution.shapes import card_shape, command_shape, order_shape
 from execution.translation import NotTranslatable
 from sigmatrader.audit.api import filters
@@ -112,6 +113,21 @@ class CancelView(OrderView):
         body = order_shape(_order(self, order_id), with_events=True)
         body["command"] = command_shape(command) if command else None
         return Response(body, status=status.HTTP_202_ACCEPTED)
+
+
+class SendAgainView(OrderView):
+    """``POST /api/orders/{id}/send-again``: one attempt more for an order that provably never left."""
+
+    @openapi.orders_send_again
+    @idempotent
+    def post(self, request: Request, order_id: uuid.UUID) -> Response:
+        """202 with the order and what became of it."""
+        SendAgainInput.parsed(request.data or {})
+        order = _order(self, order_id)
+        self.may_trade(order.connection)
+        if not resumed_subject(request):
+            send_again(order.id, self.user(), timezone.now(), claim=claim_of(request))
+        return Response(order_shape(_order(self, order_id), with_events=True), status=status.HTTP_202_ACCEPTED)
 
 
 class ModifyView(OrderView):

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from broker.domain import BrokerKind, OrderType, Product, Side, Validity, Variety
 from execution.api.intent_fields import IntentSerializer
+from execution.blocks import AUTH_REQUIRED, SCHEMA_CHANGED, TOOL_MISSING
 from execution.deltas import DeltaAction, DeltaCode
 from execution.domain import CardKind, CardState, CommandState, IntentState, Origin
 from execution.reconciler import FAILED
@@ -19,6 +20,7 @@ from sigmatrader.audit.vocabulary import Severity
 
 Out = serializers.Serializer[Any]
 RUN_STATUSES = [*(status.value for status in RunStatus), FAILED]
+BLOCK_CODES = [TOOL_MISSING, SCHEMA_CHANGED, AUTH_REQUIRED]
 COMMAND_KINDS = [RequestKind.MODIFY.value, RequestKind.CANCEL.value]
 
 
@@ -193,6 +195,7 @@ class OrderSerializer(Out):
     look_ups = serializers.IntegerField(help_text="How often an unknown outcome was looked up at the broker.")
     next_check_at = serializers.DateTimeField(allow_null=True)
     sending_at = serializers.DateTimeField(allow_null=True)
+    can_send_again = serializers.BooleanField(help_text="It provably never left, and its approval still holds.")
 
 
 class OrderEventSerializer(Out):
@@ -220,6 +223,14 @@ class CancelAnswerSerializer(OrderDetailSerializer):
     command = CommandSerializer(allow_null=True)
 
 
+class BlockSerializer(Out):
+    """What keeps the connection from sending, and what a person can do about it."""
+
+    code = serializers.ChoiceField(BLOCK_CODES)
+    text = serializers.CharField()
+    ways_out = serializers.ListField(child=serializers.CharField())
+
+
 class CardSerializer(Out):
     id = serializers.UUIDField()
     kind = _word(CardKind)
@@ -238,6 +249,7 @@ class CardSerializer(Out):
     decided_by = serializers.CharField(allow_blank=True)
     supersedes = serializers.UUIDField(allow_null=True)
     connection_kind = _word(BrokerKind)
+    blocked = BlockSerializer(allow_null=True, help_text="Why an open card could not be sent if it were approved now.")
     orders = OrderSerializer(many=True)
     commands = CommandSerializer(many=True)
 

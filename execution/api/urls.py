@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern] = [
     *both("api/orders", orders.OrdersView.as_view(), "orders"),
     *both("api/orders/<uuid:order_id>", orders.OneOrderView.as_view(), "order"),
     *both("api/orders/<uuid:order_id>/cancel", orders.CancelView.as_view(), "order-cancel"),
+    *both("api/orders/<uuid:order_id>/send-again", orders.SendAgainView.as_view(), "order-send-again"),
     *both("api/orders/<uuid:order_id>/modify", orders.ModifyView.as_view(), "order-modify"),
     *both("api/kill-switch", control.KillSwitchView.as_view(), "kill-switch"),
     *both("api/reconcile", control.ReconcileView.as_view(), "reconcile"),

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from risk.domain import Outcome, Verdict
+from risk.preview import MOST
 from sigmatrader.audit.api.serializers import StrictSerializer
 
 
@@ -25,6 +26,45 @@ class PolicySerializer(serializers.Serializer[Any]):
     note = serializers.CharField()
     published_by = serializers.CharField()
     published_at = serializers.DateTimeField()
+
+
+class PolicyPreviewInput(StrictSerializer):
+    """A whole policy document, and how many of the latest decisions to judge by it."""
+
+    policy = serializers.JSONField()
+    last = serializers.IntegerField(required=False, default=100, min_value=1, max_value=MOST)
+
+
+class VerdictSerializer(serializers.Serializer[Any]):
+    outcome = serializers.ChoiceField(choices=[outcome.value for outcome in Outcome])
+    denials = serializers.ListField(child=serializers.CharField())
+
+
+class ChangedDecisionSerializer(serializers.Serializer[Any]):
+    """A decision that would have come out otherwise."""
+
+    id = serializers.UUIDField()
+    correlation_id = serializers.CharField()
+    evaluated_at = serializers.DateTimeField()
+    symbols = serializers.ListField(child=serializers.CharField())
+    before = VerdictSerializer()
+    after = VerdictSerializer()
+
+
+class PolicyDifferenceSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class PolicyPreviewSerializer(serializers.Serializer[Any]):
+    """``checked`` decisions were judged again, ``skipped`` ones hold no inputs that can be."""
+
+    hash = serializers.CharField()
+    differences = PolicyDifferenceSerializer(many=True, help_text="Against the policy in force.")
+    checked = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+    changed = ChangedDecisionSerializer(many=True)
 
 
 class ControlSerializer(serializers.Serializer[Any]):

@@ -10,10 +10,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from risk.api.serializers import DecisionSerializer, PolicyInput, PolicySerializer
-from risk.models import RiskPolicy
-from risk.selectors import decision_of
-from risk.services import publish_policy
+from risk.api.serializers import (
+    DecisionSerializer,
+    PolicyInput,
+    PolicyPreviewInput,
+    PolicyPreviewSerializer,
+    PolicySerializer,
+)
+from risk.documents import differences
+from risk.models import RiskDecision, RiskPolicy
+from risk.policy import policy_document
+from risk.preview import preview
+from risk.selectors import active_policy, decision_of
+from risk.services import checked_policy, publish_policy
 from risk.shapes import decision_shape, policy_shape
 from sigmatrader.accounts.models import User
 from sigmatrader.accounts.services import require_reauthentication
@@ -70,6 +79,31 @@ class PolicyVersionsView(APIView):
         pages = KeysetPagination()
         page = pages.paginate_queryset(RiskPolicy.objects.all(), request, view=self)
         return pages.get_paginated_response([policy_shape(row) for row in page])
+
+
+class PolicyPreviewView(APIView):
+    """``POST /api/risk/policy/preview``."""
+
+    @extend_schema(
+        operation_id="risk_policy_preview",
+        request=PolicyPreviewInput,
+        responses={200: PolicyPreviewSerializer, **problems(400, 422, 503, codes={422: "POLICY_INVALID."})},
+    )
+    def post(self, request: Request) -> Response:
+        """Which of your last decisions another policy would have changed. Stores nothing."""
+        values = PolicyPreviewInput.parsed(request.data)
+        policy = checked_policy(values["policy"])
+        rows = RiskDecision.objects.filter(owner=str(_user(request).pk)).order_by("-evaluated_at", "-id")
+        found = preview(policy, rows[: values["last"]])
+        return Response(
+            {
+                "hash": policy.hash,
+                "differences": differences(policy_document(active_policy()), policy_document(policy)),
+                "checked": found.checked,
+                "skipped": found.skipped,
+                "changed": found.changed,
+            }
+        )
 
 
 class DecisionView(APIView):

@@ -89,6 +89,32 @@ def margin_sufficient(legs: Sequence[LegFacts]) -> Finding:
     return _margin(free, need, trades[0].limits.soft_limit_percent)
 
 
+def margin_unreserved(legs: Sequence[LegFacts]) -> Finding:
+    """MARGIN_INSUFFICIENT: free margin pays for all legs together, each purse for its own.
+
+    What is committed to orders that the broker's books cannot show yet is no longer free.
+    """
+    trades = [leg for leg in legs if leg.order.kind is not RequestKind.CANCEL]
+    if not trades:
+        return passes(Code.MARGIN_INSUFFICIENT, lambda: "Cancels need no margin.")
+    book, account, reserved = trades[0].book, trades[0].account, trades[0].book.standing.reserved_margin
+    if book.margins is None or reserved is None or any(leg.order.leg not in book.margin_required for leg in trades):
+        return denies(
+            Code.MARGIN_INSUFFICIENT,
+            lambda: "Your free margin, or what this needs of it, is not known.",
+            None,
+            None,
+            Unit.RUPEES,
+        )
+    needs: dict[str, Decimal] = {}
+    for leg in trades:
+        purse = purse_of(leg.order.symbol)
+        needs[purse] = needs.get(purse, Decimal(0)) + max(Decimal(0), book.margin_required[leg.order.leg])
+    free = {purse: account.free_margin.get(purse, Decimal(0)) - reserved.get(purse, Decimal(0)) for purse in needs}
+    tightest = min(needs, key=lambda purse: free[purse] - needs[purse])
+    return _margin(free[tightest], needs[tightest], trades[0].limits.soft_limit_percent)
+
+
 def _margin(free: Decimal, need: Decimal, soft_limit_percent: Decimal) -> Finding:
     if need == 0:
         return passes(Code.MARGIN_INSUFFICIENT, lambda: "This needs no margin.", free, need, Unit.RUPEES)

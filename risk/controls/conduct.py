@@ -23,9 +23,8 @@ def no_self_trade(leg: LegFacts) -> Finding:
         return passes(Code.SELF_TRADE, lambda: "A stop waits outside the order book.")
     if leg.book.open_orders is None:
         return denies(Code.SELF_TRADE, lambda: "Your open orders are not known.")
-    for row in leg.account.working:
-        opposite = row.symbol == order.symbol and row.side == order.side.opposite
-        if opposite and rests_in_book(row) and _crosses(order, row.price or None):
+    for row in leg.account.working_in.get(order.symbol, ()):
+        if row.side == order.side.opposite and rests_in_book(row) and _crosses(order, row.price or None):
             return _self_trade(f"your own open {row.side} order {row.broker_order_id}", row.broker_order_id)
     for other in (each.order for each in leg.earlier):
         opposite = other.symbol == order.symbol and other.side is order.side.opposite
@@ -55,7 +54,8 @@ def no_duplicate(leg: LegFacts) -> Finding:
     order, window = leg.order, leg.limits.duplicate_window_s
     if order.kind is RequestKind.MODIFY:
         return passes(Code.DUPLICATE_ORDER, lambda: "A modify is not a new order.", None, None, Unit.ORDERS)
-    if any(_terms(each.order) == _terms(order) for each in leg.earlier):
+    terms = _terms(order) if leg.earlier else ()
+    if any(each.order.symbol == order.symbol and _terms(each.order) == terms for each in leg.earlier):
         return denies(Code.DUPLICATE_ORDER, lambda: "The plan has the same order twice.", 0, 1, Unit.ORDERS)
     seen = max(leg.book.counters.same_order_recent, _recent_at_broker(leg))
     if seen > 0:
@@ -76,9 +76,8 @@ def _recent_at_broker(leg: LegFacts) -> int:
     order, window = leg.order, leg.limits.duplicate_window_s
     return sum(
         1
-        for row in leg.account.working
-        if row.symbol == order.symbol
-        and row.placed_at is not None
+        for row in leg.account.working_in.get(order.symbol, ())
+        if row.placed_at is not None
         and abs(leg.now - row.placed_at) <= window * SECOND
         and row.price == (order.limit_price or 0)
         and same_terms(

@@ -6,10 +6,12 @@ from decimal import Decimal
 
 from broker.domain import Product, Side
 from risk.codes import Code, Unit
+from risk.domain import Verdict
 from risk.findings import Finding, denies, is_near, passes, warns
 from risk.legs import HUNDRED, LegFacts
 from risk.wording import name, percent, plural, rupees, shares
 
+PERCENT = Unit.PERCENT
 EXIT_PASSES = "This order only reduces what you have: the limit does not hold it back."
 UNKNOWN = "It cannot be worked out: a part of your books or a price is missing."
 
@@ -124,6 +126,52 @@ def exposure_max(leg: LegFacts) -> Finding:
         actual,
         Unit.PERCENT,
     )
+
+
+def exposure_and_sector(leg: LegFacts) -> Finding:
+    """EXPOSURE_MAX: everything held and on its way, added up without netting, against capital; and its sector's share.
+
+    What has no sector stands alone, so that its own position limit is what holds it.
+    """
+    finding = exposure_max(leg)
+    if finding.denies or leg.is_exit:
+        return finding
+    share, capital, after = leg.limits.sector_percent, leg.account.capital, _sector_after(leg)
+    if capital is None or after is None:
+        return denies(Code.EXPOSURE_MAX, lambda: "The sectors of what you hold are not known.", share, None, PERCENT)
+    limit = capital * share / HUNDRED
+
+    def say() -> str:
+        return f"{rupees(after)} of your money would be in {leg.account.sector(leg.order.symbol)}"
+
+    if after > limit:
+        return denies(
+            Code.EXPOSURE_MAX,
+            lambda: f"{say()}; {percent(share)} of your capital is {rupees(limit)}.",
+            share,
+            _share(after, capital),
+            PERCENT,
+        )
+    if finding.verdict is Verdict.PASS and is_near(after, limit, leg.limits.soft_limit_percent):
+        return warns(
+            Code.WARN_EXPOSURE, lambda: f"{say()} of at most {rupees(limit)}.", share, _share(after, capital), PERCENT
+        )
+    return finding
+
+
+def _sector_after(leg: LegFacts) -> Decimal | None:
+    """Rupees in the leg's sector once it and those before it are open."""
+    account, sector = leg.account, leg.account.sector(leg.order.symbol)
+    if account.sector_exposure is None or account.exposure is None or sector is None:
+        return None
+    total, before = account.sector_exposure.get(sector, Decimal(0)), account.exposure
+    for each in (*leg.earlier, leg):
+        if each.exposure_after is None:
+            return None
+        if account.sector(each.order.symbol) == sector:
+            total += each.exposure_after - before
+        before = each.exposure_after
+    return total
 
 
 def position_count(leg: LegFacts) -> Finding:

@@ -102,21 +102,23 @@ def price_collar(leg: LegFacts) -> Finding:
         return _no_collar(leg, limit)
     distance = abs(order.limit_price - base)
     away = (distance * HUNDRED / base).quantize(CENT)
-    where = (
-        f"{percent(away)} {'above' if order.limit_price > base else 'below'} the {_base_name(leg)} of {rupees(base)}"
-    )
+    price, start = order.limit_price, base  # as the sentences below have them, told when somebody reads one
+
+    def where() -> str:
+        return f"{percent(away)} {'above' if price > start else 'below'} the {_base_name(leg)} of {rupees(start)}"
+
     if distance * HUNDRED > limit * base:
         if leg.is_exit and leg.source is not PriceSource.FRESH:
             return warns(
                 Code.WARN_PRICE_COLLAR,
-                lambda: f"{rupees(order.limit_price or base)} is {where}, but that price is not fresh.",
+                lambda: f"{rupees(order.limit_price or base)} is {where()}, but that price is not fresh.",
                 limit,
                 away,
                 Unit.PERCENT,
             )
         return denies(
             Code.PRICE_COLLAR,
-            lambda: f"{rupees(order.limit_price or base)} is {where}; at most {percent(limit)} is allowed.",
+            lambda: f"{rupees(order.limit_price or base)} is {where()}; at most {percent(limit)} is allowed.",
             limit,
             away,
             Unit.PERCENT,
@@ -124,12 +126,12 @@ def price_collar(leg: LegFacts) -> Finding:
     if distance * HUNDRED * HUNDRED >= limit * base * leg.limits.soft_limit_percent:
         return warns(
             Code.WARN_PRICE_COLLAR,
-            lambda: f"The price is {where}; {percent(limit)} is the limit.",
+            lambda: f"The price is {where()}; {percent(limit)} is the limit.",
             limit,
             away,
             Unit.PERCENT,
         )
-    return passes(Code.PRICE_COLLAR, lambda: f"The price is {where}.", limit, away, Unit.PERCENT)
+    return passes(Code.PRICE_COLLAR, lambda: f"The price is {where()}.", limit, away, Unit.PERCENT)
 
 
 def _no_collar(leg: LegFacts, limit: Decimal) -> Finding:
@@ -156,17 +158,20 @@ def price_band(leg: LegFacts) -> Finding:
         if leg.is_exit:
             return warns(Code.WARN_PRICE_BAND, lambda: unknown, None, given[0], Unit.RUPEES)
         return denies(Code.PRICE_BAND, lambda: unknown, None, given[0], Unit.RUPEES)
-    band = f"{rupees(low)} to {rupees(high)}"
+
+    def band() -> str:
+        return f"{rupees(low)} to {rupees(high)}"
+
     outside = next((price for price in given if not low <= price <= high), None)
     if outside is not None:
         return denies(
             Code.PRICE_BAND,
-            lambda: f"{rupees(outside)} is outside today's circuit limits, {band}.",
+            lambda: f"{rupees(outside)} is outside today's circuit limits, {band()}.",
             high if outside > high else low,
             outside,
             Unit.RUPEES,
         )
-    return passes(Code.PRICE_BAND, lambda: f"Inside today's circuit limits, {band}.", high, given[0], Unit.RUPEES)
+    return passes(Code.PRICE_BAND, lambda: f"Inside today's circuit limits, {band()}.", high, given[0], Unit.RUPEES)
 
 
 def trigger_price(leg: LegFacts) -> Finding:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from risk.codes import Code
-from risk.controls import account, conduct, order, position, price, quantity, state
+from risk.controls import account, conduct, habits, order, position, price, quantity, standing, state
 from risk.findings import Finding
 from risk.legs import LegFacts
 
@@ -29,7 +29,7 @@ class PlanControl:
 
 Control = LegControl | PlanControl
 
-CONTROLS: tuple[Control, ...] = (
+_FIRST: tuple[Control, ...] = (
     LegControl(Code.ORDER_INVALID, order.well_formed),
     LegControl(Code.ACTOR_NOT_AUTHORISED, order.authorised_actor),
     LegControl(Code.SYMBOL_RESTRICTED, order.tradable_symbol),
@@ -65,3 +65,24 @@ CONTROLS: tuple[Control, ...] = (
     LegControl(Code.UNCONFIRMED_ORDERS, conduct.unconfirmed),
     PlanControl(Code.MARGIN_INSUFFICIENT, account.margin_sufficient),
 )
+
+_ADDED: tuple[Control, ...] = (
+    LegControl(Code.BROKER_DISCONNECTED, standing.broker_connected),
+    LegControl(Code.NOT_RECONCILED, standing.books_reconciled),
+    LegControl(Code.DAILY_LOSS_LIMIT, standing.daily_loss),
+    LegControl(Code.DRAWDOWN_LIMIT, standing.drawdown),
+    LegControl(Code.COOLDOWN, standing.cooldown),
+    LegControl(Code.FAT_FINGER, habits.fat_finger),
+    LegControl(Code.PRICE_DRIFT, habits.price_drift),
+    LegControl(Code.REPEAT_EXECUTION, habits.repeat_execution),
+    LegControl(Code.MODIFY_LIMIT, habits.modify_limit),
+    LegControl(Code.DUPLICATE_ORDER_ID, habits.order_id_unused),
+    LegControl(Code.EXPOSURE_MAX, position.exposure_and_sector),
+    PlanControl(Code.MARGIN_INSUFFICIENT, account.margin_unreserved),
+)
+_REPLACED = frozenset(control.code for control in _ADDED)
+
+ENGINE_VERSION = "2"
+CONTROLS: tuple[Control, ...] = (*(control for control in _FIRST if control.code not in _REPLACED), *_ADDED)
+ENGINES: Mapping[str, tuple[Control, ...]] = {"1": _FIRST, ENGINE_VERSION: CONTROLS}
+"""The controls of every engine that has made decisions: one is judged again by those it was made with."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ai import orchestrator
 from ai.api import outputs as ai_outputs
+from broker import chain
 from broker import domain as broker
 from execution import deltas
 from execution import domain as execution
@@ -23,6 +24,8 @@ CardKind = _values(execution.CardKind)
 CardState = _values(execution.CardState)
 CommandKind = execution_outputs.COMMAND_KINDS
 CommandState = _values(execution.CommandState)
+ConnectionLink = _values(chain.Link)
+ConnectionStatus = ["connected", "disconnected", "error", "unknown"]
 DecisionOutcome = _values(risk.Outcome)
 DeltaCode = _values(deltas.DeltaCode)
 ExceptionCode = _values(audit.ExceptionCode)

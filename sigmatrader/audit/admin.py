@@ -192,14 +192,10 @@ class ExceptionRecordAdmin(ReadOnlyAdmin):
 class SnapshotAdmin(ReadOnlyAdmin):
     list_display = ("id", "taken_at", "as_of", "source", "account", "is_complete", "trace")
     list_filter = ("source", "account")
-    search_fields = ("=id", "correlation_id__startswith", "=hash", "account")
+    search_fields = ("=id", "correlation_id__startswith", "=content__hash", "account")
     date_hierarchy = "taken_at"
     fields = ("id", "account", "source", "trace", "as_of", "taken_at", "complete", "hash", "soundness", "shown")
     readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        return rows if request.resolver_match and request.resolver_match.kwargs else rows.defer("document")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup == "correlation_id" or super().lookup_allowed(lookup, value, request)

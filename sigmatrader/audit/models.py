@@ -47,8 +47,18 @@ class AppendOnly(models.Model):
         raise TypeError(f"{type(self).__name__} is append-only: only the retention command removes rows")
 
 
+class SnapshotContent(AppendOnly):
+    """What a read of the books said, named by its own SHA-256: an identical read is stored once. Append-only."""
+
+    hash = models.CharField(primary_key=True, max_length=64)
+    document = models.TextField()
+
+    def __str__(self) -> str:
+        return self.hash[:12]
+
+
 class Snapshot(AppendOnly):
-    """One read of a broker's books, canonical and hashed. Append-only."""
+    """One read of a broker's books: when it was made, and which content it found. Append-only."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.CharField(max_length=64)
@@ -57,9 +67,8 @@ class Snapshot(AppendOnly):
     as_of = models.DateTimeField()
     taken_at = models.DateTimeField()
     schema_version = models.PositiveSmallIntegerField(default=1)
-    hash = models.CharField(max_length=64)
     complete = models.JSONField()
-    document = models.TextField()
+    content = models.ForeignKey(SnapshotContent, on_delete=models.PROTECT, related_name="snapshots")
 
     class Meta:
         ordering = ["-taken_at", "-id"]
@@ -67,6 +76,16 @@ class Snapshot(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.source} books of {self.as_of:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical document, in hex."""
+        return self.content_id
+
+    @property
+    def document(self) -> str:
+        """The canonical text; read from the database when it is first asked for."""
+        return self.content.document
 
 
 class DecisionTrace(AppendOnly):

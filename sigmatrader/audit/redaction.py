@@ -12,7 +12,10 @@ _SECRET_NAMES = re.compile(
     r"login_?url|enctoken|bearer|credential|private_?key|totp|(^|_)pin$|jwt",
     re.IGNORECASE,
 )
-_SHOWN_NAMES = re.compile(r"(^|_)masked$|_hash$|^hash$|digest$|^(max|input|output|total)_tokens?$", re.IGNORECASE)
+_SHOWN_NAMES = re.compile(
+    r"(^|_)masked$|_hash$|^hash$|digest$|^(max|input|output|total)_tokens?$|^(instrument|exchange)_token$",
+    re.IGNORECASE,
+)
 _URL_SECRET = re.compile(
     r"([?&;](?:session_id|sessionid|request_token|access_token|api_key|token|sig|signature|key|code|state)=)[^&#\s\"']+",
     re.IGNORECASE,

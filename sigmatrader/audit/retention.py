@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from sigmatrader.audit import segments
 from sigmatrader.audit.ids import new_correlation_id
@@ -23,6 +23,7 @@ from sigmatrader.audit.models import (
     ExceptionRecord,
     IdempotencyRecord,
     Snapshot,
+    SnapshotContent,
     SystemEvent,
     TraceClosing,
     TraceLink,
@@ -114,6 +115,11 @@ def old_snapshots(*, before: datetime) -> QuerySet[Snapshot]:
     return Snapshot.objects.filter(pk__in=gone[:_BATCH])
 
 
+def unused_contents() -> QuerySet[SnapshotContent]:
+    """Contents that no snapshot refers to any more."""
+    return SnapshotContent.objects.filter(~Exists(Snapshot.objects.filter(content=OuterRef("pk"))))
+
+
 def old_system_events(*, before: datetime) -> QuerySet[SystemEvent]:
     """System events past their term that tell of nothing open."""
     return _without_open(SystemEvent.objects.filter(ts__lt=before))
@@ -138,6 +144,7 @@ def _count_all(result: Pruned, *, now: datetime) -> None:
 def _remove_all(result: Pruned, *, now: datetime) -> None:
     result.removed = {
         "snapshots": _raw_delete(old_snapshots(before=_before("snapshots", now))),
+        "snapshot_contents": _remove_unused_contents(),
         "system_events": _raw_delete(old_system_events(before=_before("system_events", now))),
         "idempotency_keys": _raw_delete(expired_keys(now=now)),
         "trace_events": 0,
@@ -151,6 +158,12 @@ def _remove_all(result: Pruned, *, now: datetime) -> None:
         _raw_delete(TraceClosing.objects.filter(trace_id__in=part))
         result.removed["traces"] += _raw_delete(DecisionTrace.objects.filter(correlation_id__in=part))
     _run_registered(result, now=now)
+
+
+def _remove_unused_contents() -> int:
+    """Locks them first and looks again: a snapshot being stored holds the content that it found in use."""
+    unused = list(unused_contents().select_for_update(of=("self",)).values_list("pk", flat=True)[:_BATCH])
+    return sum(_raw_delete(unused_contents().filter(pk__in=part)) for part in _parts(unused))
 
 
 def _run_registered(result: Pruned, *, now: datetime) -> None:

@@ -10,7 +10,14 @@ from django.db.models import F
 
 from sigmatrader.audit import canonical
 from sigmatrader.audit.api.problems import Problem, conflict, unprocessable
-from sigmatrader.audit.models import DecisionTrace, ExceptionNote, ExceptionRecord, Snapshot, SystemEvent
+from sigmatrader.audit.models import (
+    DecisionTrace,
+    ExceptionNote,
+    ExceptionRecord,
+    Snapshot,
+    SnapshotContent,
+    SystemEvent,
+)
 from sigmatrader.audit.recording import recording
 from sigmatrader.audit.redaction import without_secrets
 from sigmatrader.audit.vocabulary import EventCategory, EventLevel, ExceptionCode, ExceptionStatus, Severity
@@ -58,18 +65,31 @@ def store_snapshot(
     complete: Mapping[str, bool],
     document: Mapping[str, object],
 ) -> Snapshot:
-    """Stores one read of the broker's books in canonical form with its hash. Raises TypeError for a float in it."""
+    """Stores one read of the broker's books: its canonical document once under its hash, and a row that refers to it.
+
+    ``document`` says neither when it was read nor for when it is true, else no two reads were ever identical. Raises
+    TypeError for a float in it.
+    """
     text = canonical.dumps(document)
-    return Snapshot.objects.create(
-        account=account,
-        source=source,
-        correlation_id=correlation_id,
-        as_of=as_of,
-        taken_at=taken_at,
-        complete=dict(complete),
-        document=text,
-        hash=canonical.text_digest(text),
-    )
+    with transaction.atomic():
+        return Snapshot.objects.create(
+            account=account,
+            source=source,
+            correlation_id=correlation_id,
+            as_of=as_of,
+            taken_at=taken_at,
+            complete=dict(complete),
+            content=_content(text),
+        )
+
+
+def _content(text: str) -> SnapshotContent:
+    """The one row of this text, held until the transaction ends, so that retention cannot take it away meanwhile."""
+    digest = canonical.text_digest(text)
+    held = SnapshotContent.objects.select_for_update(no_key=True).filter(pk=digest).values_list("pk")
+    while not held.exists():
+        SnapshotContent.objects.bulk_create([SnapshotContent(hash=digest, document=text)], ignore_conflicts=True)
+    return SnapshotContent(hash=digest, document=text)
 
 
 # --- exceptions --------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def trace_fault(correlation_id: str) -> Bad | None:
 
 
 def snapshot_fault(snapshot: Snapshot) -> str:
-    """What is wrong with a stored snapshot: its document against its hash, its hash against its trace. Empty: sound.
+    """What is wrong with a stored snapshot: document against hash, hash and time against its trace. Empty: sound.
 
     A snapshot outside any trace is held to its own hash only, which is not keyed.
     """
@@ -105,8 +105,12 @@ def snapshot_fault(snapshot: Snapshot) -> str:
     taken = TraceEvent.objects.filter(correlation_id=snapshot.correlation_id, type="snapshot.taken")
     for text in taken.values_list("data", flat=True) if snapshot.correlation_id else ():
         data = json.loads(text)
-        if str(snapshot.pk) in map(str, data.values()) and data.get("hash", snapshot.hash) != snapshot.hash:
+        if str(snapshot.pk) not in map(str, data.values()):
+            continue
+        if data.get("hash", snapshot.hash) != snapshot.hash:
             return "its trace recorded another hash when it was taken"
+        if "as_of" in data and datetime.fromisoformat(data["as_of"]) != snapshot.as_of:
+            return "its trace recorded another time when it was taken"
     return ""
 
 

@@ -115,6 +115,14 @@ class CardView:
         return BADGES.get(CardState(self.state), Badge(self.state.replace("_", " "), "plain"))
 
     @property
+    def waits_for_login(self) -> bool:
+        """An order of it is prepared and its connection wants a person to log in."""
+        return any(
+            order["state"] == IntentState.PREPARED and order.get("denial_code") == "AUTH_REQUIRED"
+            for order in self.orders
+        )
+
+    @property
     def cancelled_unfilled(self) -> bool:
         """Every order of it was cancelled before anything filled: a decision, not a failure."""
         ended = [order["state"] == IntentState.CANCELLED and not order["filled_quantity"] for order in self.orders]
@@ -200,14 +208,18 @@ class CardView:
 
     @property
     def type_text(self) -> str:
-        return "MARKET" if self.leg.get("converted_from_market") else str(self.leg.get("order_type", ""))
+        sent = str(self.leg.get("order_type", ""))
+        if not self.leg.get("converted_from_market"):
+            return sent
+        return "SL-M" if sent == "SL" else "MARKET"
 
     @property
     def protection(self) -> str:
-        """The limit a market order is sent with, when it is."""
+        """The limit a market or stop order is sent with, when it is, and what that means for its rest."""
         if not self.leg.get("converted_from_market"):
             return ""
-        return f"sent as LIMIT {formats.rupees(self.leg.get('limit_price'))}"
+        limit = formats.rupees(self.leg.get("limit_price"))
+        return f"sent as {self.leg.get('order_type')} {limit}; what does not fill up to it stays open"
 
     @property
     def last_price(self) -> Decimal | None:
@@ -334,6 +346,9 @@ class CardView:
             )
         if self.origin != Origin.TICKET and not self.around.execution_on:
             return Off("Execution off: switched off in Settings", "/settings#switches", "lock")
+        if self.blocked:
+            word = "needs a login" if self.blocked["code"] == "AUTH_REQUIRED" else "cannot execute"
+            return Off(f"Off: the broker connection {word}", "/settings?tab=ai", "lock")
         return None
 
     # --- what became of it ------------------------------------------------------------------------
@@ -354,7 +369,19 @@ class CardView:
         return {"id": working[0]["id"], "rest": working[0]["quantity"] - working[0]["filled_quantity"]}
 
     @property
+    def blocked(self) -> Shape | None:
+        """What keeps the connection from sending, while the card could still be approved."""
+        found: Shape | None = self.shape.get("blocked") if self.is_open else None
+        return found
+
+    @property
     def notice(self) -> Notice | None:
+        if self.blocked:
+            ways = " ".join(self.blocked["ways_out"])
+            return Notice(self.blocked["text"], ways, "", "alert-triangle", "/settings?tab=ai", "Settings")
+        if self.waits_for_login:
+            text = "It goes by itself after the login, if its time and RiskGate allow; nothing was sent yet."
+            return Notice("Waiting for a broker login.", text, "", "lock", "/settings?tab=ai", "Settings")
         if self.checking:
             text = "The answer was lost. The order is looked up by its tag and never sent again."
             return Notice("Checking with the broker.", text, "", "help-circle", "/orders", "Order timeline")

@@ -1,4 +1,6 @@
-"""The four processes of the product: the paper exchange, the web server, one Celery worker, one Celery beat."""
+"""The five processes of the product: the paper exchange, the owner of the broker sessions, the web server, one Celery
+worker, one Celery beat.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from broker.session.client import is_running
 from sigmatrader import readiness
 from sigmatrader.supervisor import leash
 from sigmatrader.supervisor.runner import Spec
@@ -21,6 +24,7 @@ def specs(*, host: str, port: int, paper_port: int, account: str) -> tuple[Spec,
     env = {
         "SIGMATRADER_VAR": str(settings.VAR_DIR),
         "SIGMATRADER_PAPER_PORT": str(paper_port),
+        "SIGMATRADER_PAPER_LOGIN": settings.PAPER_LOGIN,
         "PYTHONUNBUFFERED": "1",
         "CELERY_SKIP_CHECKS": "1",  # up has made them
     }
@@ -29,6 +33,7 @@ def specs(*, host: str, port: int, paper_port: int, account: str) -> tuple[Spec,
     beat = ("sigmatrader.supervisor.beat", "beat", "-l", "WARNING", "--pidfile=")
     return (
         _paper(paper_port, account, env),
+        *((_session(env),) if settings.BROKER_SESSION else ()),
         _web(host, port, env),
         _by_file("worker", (*celery, *worker), env),
         _by_file("beat", (*celery, *beat), env),
@@ -37,9 +42,15 @@ def specs(*, host: str, port: int, paper_port: int, account: str) -> tuple[Spec,
 
 def _paper(port: int, account: str, env: Mapping[str, str]) -> Spec:
     argv = [sys.executable, "-m", "sigmatrader.supervisor.paper", "--port", str(port)]
+    argv += ["--login", settings.PAPER_LOGIN if settings.BROKER_SESSION else "off"]
     if account:
         argv += ["--account", account]
     return Spec("paper", argv, lambda: readiness.answers(f"http://{LOOPBACK}:{port}/status"), env)
+
+
+def _session(env: Mapping[str, str]) -> Spec:
+    argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "broker_session"]
+    return Spec("broker", argv, lambda: is_running(settings.BROKER_SOCKET), env)
 
 
 def _web(host: str, port: int, env: Mapping[str, str]) -> Spec:

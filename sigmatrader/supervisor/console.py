@@ -8,7 +8,7 @@ import sys
 from typing import TextIO
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-COLOURS = {"web": 36, "worker": 35, "beat": 33, "paper": 32, "up": 1}
+COLOURS = {"web": 36, "worker": 35, "beat": 33, "paper": 32, "broker": 34, "up": 1}
 WIDTH = 6
 
 

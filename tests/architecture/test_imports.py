@@ -8,8 +8,14 @@ import pytest
 
 from tests.architecture.imports import imports_of, modules, room_of, wrong_arrows
 
-NETWORK = ("httpx", "httpx2", "mcp", "openai", "ollama", "requests", "aiohttp", "urllib.request", "websockets")
-MAY_REACH_OUT = ("broker.adapters", "broker.session", "broker.paper.server", "ai.providers", "sigmatrader.demo.stage")
+NETWORK = (
+    "httpx", "httpx2", "httpcore2", "mcp", "openai", "ollama", "requests", "kiteconnect", "aiohttp", "urllib.request",
+    "websockets",
+)  # fmt: skip
+MAY_REACH_OUT = (
+    "broker.adapters", "broker.outbound", "broker.session", "broker.paper.server", "ai.providers",
+    "sigmatrader.demo.stage",
+)  # fmt: skip
 PURE = (
     "broker.domain", "broker.ports", "broker.rounding", "broker.charges", "broker.calendar", "broker.paper.market",
     "broker.paper.prices", "risk.domain",

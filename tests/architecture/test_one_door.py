@@ -11,7 +11,7 @@ from tests.architecture.imports import imports_of, modules
 DOOR = "execution.door"
 WRITES = {"place_order", "modify_order", "cancel_order"}
 # These are the other side of the door, or what it is made of.
-BEHIND = ("broker.adapters", "broker.paper", "broker.factory", "broker.ports")
+BEHIND = ("broker.adapters", "broker.session", "broker.paper", "broker.factory", "broker.ports")
 
 ALL = dict(modules())
 

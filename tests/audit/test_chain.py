@@ -15,7 +15,15 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, InternalError, connection, transaction
 
 from sigmatrader.audit import anchors, chain, services, verification
-from sigmatrader.audit.models import ChainHead, DecisionTrace, ExceptionRecord, SystemEvent, TraceEvent, TraceLink
+from sigmatrader.audit.models import (
+    ChainHead,
+    DecisionTrace,
+    ExceptionRecord,
+    SnapshotContent,
+    SystemEvent,
+    TraceEvent,
+    TraceLink,
+)
 from sigmatrader.audit.recording import recording
 from sigmatrader.audit.vocabulary import TraceOutcome
 
@@ -278,9 +286,11 @@ def test_an_edited_snapshot_shows(now: datetime, make_trace: Callable[..., str])
     with recording(now) as record:
         record.event(cid, "snapshot.taken", {"snapshot": snapshot.pk, "hash": snapshot.hash})
     assert verification.snapshot_fault(snapshot) == ""
-    snapshot.document = snapshot.document.replace("10", "11")
+    snapshot.content.document = snapshot.document.replace("10", "11")
     assert verification.snapshot_fault(snapshot) == "the document does not match its hash"
-    snapshot.hash = services.canonical.text_digest(snapshot.document)
+    snapshot.content = SnapshotContent(
+        hash=services.canonical.text_digest(snapshot.document), document=snapshot.document
+    )
     assert verification.snapshot_fault(snapshot) == "its trace recorded another hash when it was taken"
 
 
@@ -298,8 +308,11 @@ def test_models_refuse_changes(make_trace: Callable[..., str]) -> None:
             act()
 
 
-KEYS = {"decisiontrace": "correlation_id", "traceevent": "seq"}
-TABLES = ("snapshot", "decisiontrace", "tracelink", "traceclosing", "traceevent", "systemevent", "exceptionnote")
+KEYS = {"decisiontrace": "correlation_id", "traceevent": "seq", "snapshotcontent": "hash"}
+TABLES = (
+    "snapshot", "snapshotcontent", "decisiontrace", "tracelink", "traceclosing", "traceevent", "systemevent",
+    "exceptionnote",
+)  # fmt: skip
 
 
 @pytest.fixture

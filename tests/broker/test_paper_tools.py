@@ -12,7 +12,8 @@ import pytest
 from broker.adapters.kite_tools import ORDER_TOOLS, READ_TOOLS, tool_mode
 from broker.paper.config import Delays, ExchangeConfig
 from broker.paper.ledger import DurableExchange
-from broker.paper.tools import Call, PaperTools, Reply, ToolSession, UnknownTool, encode, paged, tool_list
+from broker.paper.sessions import LoginMode, ToolSession
+from broker.paper.tools import Call, PaperTools, Reply, UnknownTool, encode, paged, tool_list
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 LIMIT = {
@@ -113,7 +114,7 @@ def test_an_unknown_tool_is_no_result(ask: Any) -> None:
 
 
 def test_without_a_login_the_first_call_says_so_and_later_ones_do_not(ask: Any) -> None:
-    session = ToolSession(authorised=False)
+    session = ToolSession(mode=LoginMode.MANUAL)
     replies = [ask("get_orders", session=session), ask("place_order", LIMIT, session=session)]
     assert replies == [
         Reply("Please log in first using the login tool", is_error=True),

@@ -160,9 +160,9 @@ def test_instruments_load_once_and_again_only_after_a_change(connection: BrokerC
 
 def test_the_best_match_comes_first(connection: BrokerConnection, now: datetime) -> None:
     ingestion.load_instruments(now=now)
-    assert find_instruments(connection, "infy", 3)[0].symbol == "NSE:INFY"
-    assert find_instruments(connection, "Infosys", 3)[0].symbol == "NSE:INFY"
-    assert find_instruments(connection, "  ", 3) == []
+    assert find_instruments(connection, "infy", 3, today=now.date())[0].symbol == "NSE:INFY"
+    assert find_instruments(connection, "Infosys", 3, today=now.date())[0].symbol == "NSE:INFY"
+    assert find_instruments(connection, "  ", 3, today=now.date()) == []
 
 
 def test_paper_and_live_masters_never_mix(

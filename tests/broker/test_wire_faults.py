@@ -43,6 +43,8 @@ class Server(ThreadingHTTPServer):
         self.answers: list[Any] = []
         self.calls: list[dict[str, Any]] = []
         self.sessions = 0
+        self.forgotten: set[str] = set()  # sessions it does not know any more
+        self.held = threading.Event()  # an answer of "held" waits for this
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,7 +61,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if message["method"] == "initialize":
+        if self.headers.get("Mcp-Session-Id") in self.server.forgotten:
+            self._send(400, b"Invalid session ID\n", "text/plain")
+        elif message["method"] == "initialize":
             self.server.sessions += 1
             info = {"serverInfo": {"name": "Kite MCP Server", "version": "v0.0.0"}, "protocolVersion": "2025-03-26",
                     "capabilities": {"tools": {"listChanged": True}}}  # fmt: skip
@@ -75,6 +79,9 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, message: dict[str, Any], answer: Any) -> None:
         if answer == "cut":
             self.close_connection = True
+        elif answer == "held":
+            self.server.held.wait(5)
+            self._json(message, text(ACK))
         elif answer == "lost session":
             self._send(400, b"Invalid session ID\n", "text/plain; charset=utf-8")
         elif answer == "redirect":
@@ -157,23 +164,15 @@ def test_a_failed_placement_is_sent_once_and_read_for_what_it_proves(
     assert [call["name"] for call in server.calls] == ["place_order"]
 
 
-def test_no_answer_in_time_is_an_unknown_outcome(server: Server, adapter: KiteMcpAdapter) -> None:
-    server.answers = [text("[]"), text(ACK)]
+def test_no_answer_in_time_is_an_unknown_outcome(server: Server) -> None:
+    adapter = KiteMcpAdapter(f"http://127.0.0.1:{server.server_address[1]}/mcp", timeout_s=0.3)
+    server.answers = [text("[]"), "held"]
     adapter.orders()
-    adapter._client._timeout_s = 0.3
-    held = threading.Event()
-
-    class Slow(Handler):
-        def _answer(self, message: dict[str, Any], answer: Any) -> None:
-            held.wait(5)
-            super()._answer(message, answer)
-
-    server.RequestHandlerClass = Slow
-    adapter._client._session.transport._inner._pool._connections.clear()  # type: ignore[union-attr]
     with pytest.raises(BrokerOutcomeUnknown):
         adapter.place_order(ORDER)
-    held.set()
+    server.held.set()
     assert [call["name"] for call in server.calls] == ["get_orders", "place_order"]
+    adapter.close()
 
 
 @pytest.mark.parametrize("trouble", ["cut", "lost session", 502, "redirect"])
@@ -238,15 +237,6 @@ def test_a_quiet_session_is_proven_alive_before_an_order_goes_out(
     adapter.place_order(ORDER)
     monkeypatch.setattr(mcp_client, "IDLE_S", -1.0)
 
-    class Forgetful(Handler):
-        def do_POST(self) -> None:
-            if self.headers.get("Mcp-Session-Id") == "kitemcp-1":
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self._send(400, b"Invalid session ID\n", "text/plain")
-            else:
-                super().do_POST()
-
-    server.RequestHandlerClass = Forgetful
-    adapter._client._session.transport._inner._pool._connections.clear()  # type: ignore[union-attr]
+    server.forgotten = {"kitemcp-1"}
     assert adapter.place_order(ORDER) == "151220000000000"
     assert (server.sessions, len(server.calls)) == (2, 2)

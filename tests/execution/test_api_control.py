@@ -106,10 +106,11 @@ class TestReconcile:
         assert trader_api.get("/api/reconciliation/runs").json()["results"] == [body]
 
     def test_books_that_cannot_be_read_are_a_failed_run_with_its_own_ended_trace(self, trader_api, broker, monkeypatch):
-        def down(symbols=()):
+        def down():
             raise BrokerUnavailable("refused")
 
-        monkeypatch.setattr(broker, "books", down)
+        for part in ("holdings", "positions", "orders", "trades", "margins"):
+            monkeypatch.setattr(broker, part, down)
         body = trader_api.post("/api/reconcile", {}, format="json").json()
         assert (body["status"], body["delta_count"]) == ("failed", 0)
         assert "could not be read" in body["note"]

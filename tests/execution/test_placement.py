@@ -416,8 +416,13 @@ class TestUnknownOutcomes:
         connection.refresh_from_db()
         assert connection.authorized is False
         assert ExceptionRecord.objects.filter(code="TOKEN_EXPIRED").count() == 1
-        (second,) = approve(make_card(buy(5))).intents
-        assert (second.state, second.denial_code) == ("DENIED", "AUTH_REQUIRED")
+        second = make_card(buy(5))
+        with pytest.raises(Problem) as refused:
+            approve(second)
+        assert (refused.value.status_code, refused.value.code) == (409, "AUTH_REQUIRED")
+        second.refresh_from_db()
+        assert second.state == "open"
+        assert ExceptionRecord.objects.get(code="TOKEN_EXPIRED").count == 1
         assert broker.sent == []
 
 

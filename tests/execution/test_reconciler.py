@@ -45,10 +45,10 @@ def books_say(broker, monkeypatch):
     """Replaces parts of what the books tell from now on."""
 
     def say(**parts):
-        def books(symbols=()):
-            return replace(type(broker).books(broker, symbols), **parts)
-
-        monkeypatch.setattr(broker, "books", books)
+        net, day = type(broker).positions(broker)
+        told = {"positions": (parts.pop("positions_net", net), parts.pop("positions_day", day)), **parts}
+        for part, rows in told.items():
+            monkeypatch.setattr(broker, part, lambda rows=rows: rows)
 
     return say
 

@@ -104,7 +104,7 @@ class TestEndOfDay:
         assert words_of(card).count("lookup.miss") == sole(card).lookups
         assert len(broker.sent) == 1
 
-    def test_what_was_open_ends_with_its_day_and_keeps_its_fills(
+    def test_what_nobody_looked_at_before_its_close_needs_a_person(
         self, make_card, approve, broker, sweep, clock, monkeypatch
     ):
         broker.script(Outcome.ACK, statuses=(*ARRIVAL, Step("OPEN", 4)))
@@ -115,8 +115,29 @@ class TestEndOfDay:
         monkeypatch.setattr(broker, "orders", lambda: ())
         sweep(step_s=24 * 3600)
         intent = sole(card)
+        assert (intent.state, intent.filled_quantity) == ("NEEDS_REVIEW", 4)
+        raised = ExceptionRecord.objects.get(code="PLACEMENT_UNRESOLVED")
+        assert (raised.severity, raised.expected) == ("critical", "a filled, cancelled or rejected order")
+        assert raised.actual == "4 filled when last seen; what became of 6 is not known"
+        assert [remedy["action"] for remedy in raised.remedies] == ["close_ended"]
+        assert list(ending_of(card)) == ["needs_review"]
+
+    def test_what_was_open_at_its_close_ends_with_its_day_and_keeps_its_fills(
+        self, make_card, approve, broker, sweep, clock, monkeypatch
+    ):
+        broker.script(Outcome.ACK, statuses=(*ARRIVAL, Step("OPEN", 4)))
+        card = make_card()
+        approve(card)
+        sweep(6)
+        clock.move_to(utcnow().replace(hour=0, minute=29) + timedelta(days=1))  # 05:59 in Mumbai: a minute to the roll
+        sweep()
+        monkeypatch.setattr(broker, "orders", lambda: ())
+        sweep(step_s=3600)
+        intent = sole(card)
         assert (intent.state, intent.filled_quantity) == ("CANCELLED", 4)
+        assert intent.status_message == "It ended with its trading day."
         assert list(ending_of(card)) == ["partly_filled"]
+        assert not ExceptionRecord.objects.filter(code="PLACEMENT_UNRESOLVED").exists()
 
     def test_an_order_the_new_book_still_has_goes_on(self, make_card, approve, broker, sweep):
         broker.script(Outcome.ACK, statuses=stays_open())

@@ -72,14 +72,14 @@ def test_a_modify_carries_the_orders_value_along(working, modify, approve_card, 
     assert (intent.quantity, intent.order_value) == (100, 150_000)
 
 
-@pytest.mark.parametrize("change", [{"is_active": False}, {"authorized": False}])
-def test_a_modify_needs_a_connection_in_use(working, modify, trader, connection, broker, monkeypatch, change):
+@pytest.mark.parametrize(("change", "state"), [({"is_active": False}, "DENIED"), ({"authorized": False}, "PREPARED")])
+def test_a_modify_needs_a_connection_in_use(working, modify, trader, connection, broker, monkeypatch, change, state):
     card = modify(working()["id"], price="1499")
     monkeypatch.setattr(approval.door, "send_command", lambda pk: None)
     approval.approve_card(card["id"], user=trader, content_hash=card["content_hash"], now=utcnow())
     monkeypatch.undo()
     type(connection).objects.filter(pk=connection.pk).update(**change)
-    assert door.send_command(OrderCommand.objects.get().id).state == "DENIED"
+    assert door.send_command(OrderCommand.objects.get().id).state == state
     assert sent(broker, "modify") == []
 
 

@@ -22,7 +22,7 @@ from broker.domain import (
     Validity,
     Variety,
 )
-from risk.domain import Actor, Book, OrderRequest, RequestKind, TradingStateName
+from risk.domain import UNTOUCHED, Actor, Book, OrderRequest, RequestKind, TradingStateName
 
 NOW = datetime(2026, 9, 7, 5, 0, tzinfo=UTC)
 D = Decimal
@@ -129,5 +129,6 @@ def book(**changes: Any) -> Book:
         margins={"equity": purse()},
         books_as_of=NOW - timedelta(seconds=2),
         margin_required={1: D("15020.50")},
+        standing=UNTOUCHED,
     )
     return replace(base, **changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import random
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +18,8 @@ from broker.domain import OrderType, Product, SessionPhase, Side, Validity, Vari
 from risk import codec, gate
 from risk.codes import Code
 from risk.controls.registry import CONTROLS, LegControl
-from risk.domain import Actor, Counters, Outcome, RequestKind, TradingStateName, Verdict
-from risk.policy import Allowed, Limits, default_policy
+from risk.domain import UNTOUCHED, Actor, Counters, Outcome, RequestKind, Standing, TradingStateName, Verdict
+from risk.policy import LIMIT_RULES, Allowed, default_policy
 from tests.risk.build import NOW, D, book, holding, info, open_order, order, position, purse, quote
 
 POLICY = default_policy(version=3)
@@ -37,6 +37,10 @@ def judged(*orders, policy=POLICY, now=NOW, **changes):
 
 def row(decision, code):
     return next(control for control in decision.controls if control.code == code)
+
+
+def stands(**changes):
+    return replace(UNTOUCHED, **changes)
 
 
 def limits(**changes):
@@ -145,6 +149,23 @@ DENIED = [
     ("ORDER_RATE", order(), {"counters": Counters(orders_last_second=10)}),
     ("ORDER_RATE", order(), {"counters": Counters(orders_last_minute=200)}),
     ("ORDER_COUNT_DAY", order(), {"counters": Counters(orders_today=1000)}),
+    ("BROKER_DISCONNECTED", order(), {"standing": stands(connected=False, connection_note="stream lost")}),
+    ("NOT_RECONCILED", order(), {"standing": stands(reconciled=False)}),
+    ("DAILY_LOSS_LIMIT", order(), {"positions": (position(m2m=D(-20000), pnl=D(-20000)),)}),
+    ("DAILY_LOSS_LIMIT", order(), {"positions": (position(quantity=0, m2m=D(-15000), pnl=D(-15000)),
+                                                 position("NSE:TCS", m2m=D(-5000), pnl=D(-5000)))}),
+    ("DRAWDOWN_LIMIT", order(), {"standing": stands(peak_value=D(1200000))}),
+    ("COOLDOWN", order(), {"standing": stands(losses_in_a_row=3, last_loss_at=NOW - timedelta(seconds=899))}),
+    ("FAT_FINGER", order(quantity=40), {"standing": stands(typical_orders=10, typical_value=D(5999))}),
+    ("PRICE_DRIFT", order(limit_price=D(1560)), {"standing": stands(first_prices={"NSE:INFY": D(1485)})}),
+    ("REPEAT_EXECUTION", order(), {"actor": Actor.MONITOR, "standing": stands(automated={"NSE:INFY BUY": 5})}),
+    ("MODIFY_LIMIT", order(kind=RequestKind.MODIFY, replaces="7"), {
+        "open_orders": (open_order("7", side="BUY"),), "standing": stands(modifications={"7": 25})}),
+    ("DUPLICATE_ORDER_ID", order(client_order_id="x-1"), {"standing": stands(used_order_ids=("x-1",))}),
+    ("EXPOSURE_MAX", order(), {
+        "standing": stands(sectors={"NSE:INFY": "IT", "NSE:TCS": "IT"}), "policy": limits(sector_percent=D(4)),
+        "positions": (position("NSE:TCS", quantity=20),), "quotes": {"NSE:INFY": quote()}}),
+    ("MARGIN_INSUFFICIENT", order(), {"standing": stands(reserved_margin={"equity": D("984979.51")})}),
 ]  # fmt: skip
 
 
@@ -185,6 +206,23 @@ AT_THE_LIMIT = [
     (order(), {"open_orders": (open_order(price=D("1500.10")),), "holdings": (holding(),)}),
     (order(), {
         "open_orders": (open_order(side="BUY", quantity=10, price=D(1500), placed_at=NOW - timedelta(seconds=11)),)}),
+    (order(), {"positions": (position(m2m=D("-19999.99"), pnl=D("-19999.99")),)}),
+    (order(), {"standing": stands(peak_value=D(1176470))}),
+    (order(), {"standing": stands(losses_in_a_row=3, last_loss_at=NOW - timedelta(seconds=900))}),
+    (order(), {"standing": stands(losses_in_a_row=2, last_loss_at=NOW)}),
+    (order(quantity=40), {"standing": stands(typical_orders=10, typical_value=D(6000))}),
+    (order(quantity=40), {"standing": stands(typical_orders=9, typical_value=D(1))}),
+    (order(quantity=33), {"standing": stands(typical_orders=10, typical_value=D(1))}),
+    (order(limit_price=D(1575)), {
+        "standing": stands(first_prices={"NSE:INFY": D(1500)}), "quotes": {"NSE:INFY": quote(last="1510")}}),
+    (order(), {"actor": Actor.MONITOR, "standing": stands(automated={"NSE:INFY BUY": 4, "NSE:INFY SELL": 9})}),
+    (order(client_order_id="x-1"), {"standing": stands(used_order_ids=("x-2",))}),
+    (order(kind=RequestKind.MODIFY, replaces="7"), {
+        "open_orders": (open_order("7", side="BUY", quantity=5),), "standing": stands(modifications={"7": 24})}),
+    (order(), {
+        "standing": stands(sectors={"NSE:INFY": "IT", "NSE:TCS": "Banks"}), "policy": limits(sector_percent=D(4)),
+        "positions": (position("NSE:TCS", quantity=20),)}),
+    (order(), {"standing": stands(reserved_margin={"equity": D("984979.50"), "commodity": D(10**9)})}),
 ]  # fmt: skip
 
 
@@ -262,6 +300,41 @@ class TestCancels:
         assert decision.outcome is Outcome.ALLOW
         assert len(decision.controls) == len(CONTROLS)
         assert all(control.verdict is Verdict.PASS for control in decision.controls)
+
+
+HOLES = {
+    "a price off the tick though its decimals fit": (order(limit_price=D("1500.05")), {}, "TICK_SIZE"),
+    "a far limit with no reference price": (order(limit_price=D("9999")), {"quotes": {}}, "PRICE_COLLAR"),
+    "the same order twice": (order(), {"counters": Counters(same_order_recent=1)}, "DUPLICATE_ORDER"),
+    "many orders each just under the limit": (
+        order(), {"counters": Counters(value_today=D("999999"))}, "ORDER_VALUE_DAY"),
+    "a reducing order that flips through zero": (
+        order(**SELL, **MIS, quantity=11),
+        {"trading_state": TradingStateName.REDUCING, "positions": (position(),)}, "REDUCE_WOULD_FLIP"),
+    "a market order that skips every value cap": (
+        order(order_type=OrderType.MARKET, limit_price=None, quantity=134), {}, "ORDER_VALUE_MAX"),
+    "a market order with no price": (
+        order(order_type=OrderType.MARKET, limit_price=None), {"quotes": {}}, "MARKET_DATA_STALE"),
+    "an order with no account to judge by": (order(), {"margins": None, "holdings": None}, "BOOKS_MISSING"),
+    "a past that nobody counted": (order(), {"standing": Standing()}, "COOLDOWN"),
+    "orders committed that the margins cannot show": (
+        order(), {"standing": stands(reserved_margin={"equity": D(10**6)})}, "MARGIN_INSUFFICIENT"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("hole", list(HOLES))
+def test_the_holes_others_have_are_closed(hole):
+    asked, changes, code = HOLES[hole]
+    assert code in judged(asked, **dict(changes)).denials
+
+
+def test_a_past_that_was_not_gathered_denies_wherever_it_is_asked_for():
+    modify = order(kind=RequestKind.MODIFY, replaces="7", client_order_id="x-1")
+    found = judged(modify, standing=Standing(), actor=Actor.MONITOR, open_orders=(open_order("7", side="BUY"),))
+    assert set(found.denials) >= {
+        "BROKER_DISCONNECTED", "NOT_RECONCILED", "DRAWDOWN_LIMIT", "COOLDOWN", "FAT_FINGER", "PRICE_DRIFT",
+        "REPEAT_EXECUTION", "MODIFY_LIMIT", "DUPLICATE_ORDER_ID", "EXPOSURE_MAX", "MARGIN_INSUFFICIENT",
+    }  # fmt: skip
 
 
 class TestExits:
@@ -478,8 +551,21 @@ worlds = st.fixed_dictionaries(
         "open_orders": st.none() | st.integers(1, 60).map(lambda n: (open_order(quantity=n),)),
         "quotes": st.sampled_from([{}, {"NSE:INFY": quote()}, {"NSE:INFY": quote(age_s=99)}]),
         "margins": st.none() | st.just({"equity": purse("300000")}),
+        "standing": st.builds(
+            stands,
+            reconciled=st.booleans(),
+            peak_value=st.none() | st.integers(0, 900_000).map(Decimal),
+            losses_in_a_row=st.none() | st.integers(0, 5),
+            last_loss_at=st.just(NOW - timedelta(seconds=60)),
+            typical_orders=st.integers(0, 20),
+            typical_value=st.integers(0, 20_000).map(Decimal),
+            first_prices=st.none() | st.just({"NSE:INFY": D(1400)}),
+        ),
     }
 )
+
+
+FIGURES = [name for name, rule in LIMIT_RULES.items() if "low" in rule]
 
 
 class TestLaws:
@@ -519,15 +605,15 @@ class TestLaws:
             and (request_.product is Product.CNC or request_.symbol == "NSE:INFY")
         ):
             added = {"POSITION_MAX", "EXPOSURE_MAX", "POSITION_COUNT_MAX", "OPEN_VALUE_MAX", "REJECT_STREAK"}
+            added |= {"DAILY_LOSS_LIMIT", "DRAWDOWN_LIMIT", "COOLDOWN", "FAT_FINGER", "PRICE_DRIFT", "NOT_RECONCILED"}
             assert not added & set(decision.denials)
 
-    @given(
-        request_=requests,
-        world=worlds,
-        limit=st.sampled_from([f.name for f in fields(Limits) if f.name.endswith("max")]),
-    )
+    @given(request_=requests, world=worlds, limit=st.sampled_from(FIGURES))
     def test_tightening_a_limit_never_turns_deny_into_allow(self, request_, world, limit):
-        tight = replace(POLICY, limits=replace(POLICY.limits, **{limit: max(1, getattr(POLICY.limits, limit) // 50)}))
+        """Every figure of the policy, drawn in to the end of its range, whichever end that is."""
+        rule = LIMIT_RULES[limit]
+        end = rule["high" if rule["tighter"] == "up" else "low"]
+        tight = limits(**{limit: type(getattr(POLICY.limits, limit))(end)})
         if judged(request_, **world).outcome is Outcome.DENY:
             assert judged(request_, **world, policy=tight).outcome is Outcome.DENY
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from broker.domain import (
     Books,
@@ -339,19 +340,19 @@ class FakeBroker:
         return []
 
     def books(self, symbols: Sequence[str] = ()) -> Books:
-        parts: dict[str, object] = {}
+        parts: dict[str, Any] = {}
         faults: dict[str, str] = {}
         for name in ("holdings", "positions", "orders", "trades", "margins"):
             try:
                 parts[name] = getattr(self, name)()
             except BrokerError as exc:
                 faults[name] = f"{type(exc).__name__}: {exc.text}"
-        net, day = parts.get("positions") or (None, None)  # type: ignore[misc]
+        net, day = parts.get("positions") or (None, None)
         quotes = self.quotes(symbols) if symbols else {}
         return Books(
             self.now, parts.get("holdings"), net, day, parts.get("orders"), parts.get("trades"), parts.get("margins"),
             quotes, faults,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
 
     def close(self) -> None:
         self.closed = True

@@ -93,7 +93,7 @@ def product(folder: Path, *, delay: float = 0.0) -> Iterator[Product]:
         environment = {
             **os.environ, "SIGMATRADER_VAR": str(folder), "DATABASE_URL": url, "SIGMATRADER_ENV": "practice",
             "SIGMATRADER_PAPER_PORT": str(paper.port), "DJANGO_SETTINGS_MODULE": "sigmatrader.settings",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(ROOT), "SIGMATRADER_BROKER_SESSION": "0",
         }  # fmt: skip
         running = Product(environment, paper, folder / "web.log")
         try:

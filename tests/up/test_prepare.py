@@ -97,10 +97,12 @@ class TestCopies:
         assert steps == ["copy", f"2 migrations to apply; a copy of the database is in {tmp_path}.", "migrate"]
 
 
-def test_the_four_processes_in_the_order_they_start():
+def test_the_five_processes_in_the_order_they_start(settings):
+    settings.BROKER_SESSION = True
     made = specs(host="127.0.0.1", port=8001, paper_port=8766, account="/books")
-    assert [spec.name for spec in made] == ["paper", "web", "worker", "beat"]
+    assert [spec.name for spec in made] == ["paper", "broker", "web", "worker", "beat"]
     assert "/books" in made[0].argv
+    assert made[0].argv[made[0].argv.index("--login") + 1] == "auto"
     assert {spec.env["SIGMATRADER_PAPER_PORT"] for spec in made} == {"8766"}
 
 

@@ -1,4 +1,4 @@
-"""The real `up`, once: its four processes, one killed, `up` itself killed, and the sentences for what is in its way."""
+"""The real `up`, once: its five processes, one killed, `up` itself killed, and the sentences for what is in its way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MARKS = {"uvicorn": "web", " worker ": "worker", " beat ": "beat", "supervisor.paper": "paper"}
+MARKS = {
+    "uvicorn": "web",
+    " worker ": "worker",
+    " beat ": "beat",
+    "supervisor.paper": "paper",
+    "broker_session": "broker",
+}
 # Whole products compete for two cores: one at a time.
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("products")]
 
@@ -93,10 +99,10 @@ def _ready(up):
 
 
 def test_from_start_to_ctrl_c(up):
-    assert set(up.children()) == {"web", "worker", "beat", "paper"}
+    assert set(up.children()) == {"web", "worker", "beat", "paper", "broker"}
     assert sum("/sign-in/link/" in line for line in up.lines) == 1
     assert _ready(up)
-    for name in ("worker", "web"):
+    for name in ("worker", "web", "broker"):
         killed = up.children()[name]
         os.kill(killed, signal.SIGKILL)
         _wait(lambda name=name, killed=killed: up.children().get(name) not in (None, killed))

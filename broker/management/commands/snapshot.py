@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from broker import ingestion, selectors
-from broker.models import BrokerConnection
+from broker.management.connection import add_connection_argument, chosen_connection
 from broker.ports import BrokerError
 from broker.shapes import snapshot_shape, snapshot_summary
 from broker.snapshot_diff import diff
@@ -25,7 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=["take", "list", "show", "diff", "prune"])
         parser.add_argument("ids", nargs="*", help="show: one snapshot's id; diff: the earlier and the later one's")
-        parser.add_argument("--connection", help="a connection's id; the active one when absent")
+        add_connection_argument(parser)
         parser.add_argument("--limit", type=int, default=20, help="list: at most so many")
         parser.add_argument("--dry-run", action="store_true", help="prune: only say what would go")
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -39,12 +40,17 @@ class Command(BaseCommand):
         self.stdout.write(text)
 
     def _take(self, options: dict[str, Any], now: datetime) -> dict[str, object]:
-        snapshot, books = ingestion.take_snapshot(_connection(options), correlation_id="", now=now)
+        snapshot, books = ingestion.take_snapshot(chosen_connection(options["connection"]), correlation_id="", now=now)
         return snapshot_summary(snapshot) | {"faults": dict(books.faults)}
 
     def _list(self, options: dict[str, Any], now: datetime) -> dict[str, object]:
-        rows = selectors.snapshots_of(_connection(options)).order_by("-taken_at")[: max(1, options["limit"])]
-        return {"snapshots": [snapshot_summary(row) for row in rows]}
+        connection = chosen_connection(options["connection"])
+        rows = selectors.snapshots_of(connection).order_by("-taken_at", "-id")[: max(1, options["limit"])]
+        good = selectors.latest_good(connection)
+        return {
+            "snapshots": [snapshot_summary(row) for row in rows],
+            "latest_good": {part: str(good[part].pk) if part in good else None for part in selectors.PARTS},
+        }
 
     def _show(self, options: dict[str, Any], now: datetime) -> dict[str, object]:
         return snapshot_shape(_snapshots(options, 1)[0])
@@ -59,23 +65,21 @@ class Command(BaseCommand):
         return retention.prune(now=now, dry_run=options["dry_run"]).shape()
 
 
-def _connection(options: dict[str, Any]) -> BrokerConnection:
-    rows = BrokerConnection.objects.all()
-    rows = rows.filter(pk=options["connection"]) if options["connection"] else rows.filter(is_active=True)
-    found = list(rows[:2])
-    if len(found) != 1:
-        raise CommandError("Name one connection with --connection ID: " + ", ".join(map(str, rows[:5])))
-    return found[0]
-
-
 def _snapshots(options: dict[str, Any], count: int) -> list[Snapshot]:
     if len(options["ids"]) != count:
         raise CommandError(f"{options['action']} takes {count} snapshot id{'s' if count > 1 else ''}.")
-    found = [Snapshot.objects.filter(pk=one).first() for one in options["ids"]]
+    found = [_stored(text) for text in options["ids"]]
     missing = [text for text, row in zip(options["ids"], found, strict=True) if row is None]
     if missing:
         raise CommandError(f"There is no snapshot {missing[0]}.")
     return [row for row in found if row is not None]
+
+
+def _stored(text: str) -> Snapshot | None:
+    try:
+        return Snapshot.objects.filter(pk=UUID(text)).first()
+    except ValueError:
+        return None
 
 
 def _told(found: dict[str, object]) -> str:

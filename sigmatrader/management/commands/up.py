@@ -21,6 +21,8 @@ from sigmatrader.supervisor.console import Console
 from sigmatrader.supervisor.prepare import NotPrepared, prepare
 from sigmatrader.supervisor.runner import Supervisor
 
+_SESSION_S = 5.0
+
 
 class Command(BaseCommand):
     help = "Start web, worker, beat and the paper exchange, and print one address to open."
@@ -30,9 +32,12 @@ class Command(BaseCommand):
         parser.add_argument("--account", default="", help="a folder of Kite-shaped JSON files to practise on")
         parser.add_argument("--host", default=settings.HOST)
         parser.add_argument("--port", type=int, default=settings.PORT, help="default 8000 or the next free one")
+        parser.add_argument("--login", action="store_true", help="let a person log in to the exchange, as at Kite")
 
     def handle(self, *args: Any, **options: Any) -> None:
         began, console = time.monotonic(), Console()
+        if options["login"]:
+            settings.PAPER_LOGIN = "manual"
         try:
             held = lock.take(settings.VAR_DIR / "run" / "up.lock", wait_s=15.0)
             port = ports.choose(options["host"], options["port"], default=8000, variable="PORT")
@@ -69,11 +74,13 @@ def _paper_port() -> int:
 
 
 def _greet(user: User, base_url: str) -> str:
-    """Tests a paper connection that has not passed its test yet, so that its tools are known, and makes the link."""
+    """Waits a moment for the paper session, or tests the connection where nobody owns one, and makes the link."""
     now = timezone.now()
     try:
         paper = BrokerConnection.objects.filter(owner=user, is_active=True, kind="paper").first()
-        if paper is not None and not (paper.last_status == "connected" and paper.tools):
+        if paper is not None and settings.BROKER_SESSION:
+            _await_session(paper)
+        elif paper is not None and not (paper.last_status == "connected" and paper.tools):
             test_connection(paper, now=now)
         return make_sign_in_link(user, now=now, base_url=base_url)
     except BrokerError as exc:
@@ -82,3 +89,13 @@ def _greet(user: User, base_url: str) -> str:
         )
     finally:
         connections.close_all()
+
+
+def _await_session(connection: BrokerConnection) -> None:
+    """Until the owner of the session has said how it stands; a page opened before would ask for a login in vain."""
+    deadline = time.monotonic() + _SESSION_S
+    while not (connection.authorized and connection.tools) and time.monotonic() < deadline:
+        if connection.authorized is False and settings.PAPER_LOGIN == "manual":
+            return
+        time.sleep(0.05)
+        connection.refresh_from_db()
