@@ -29,6 +29,7 @@ django.setup()
 
 from broker.adapters.paper import PaperAdapter  # noqa: E402
 from broker.domain import OrderType, PlaceOrder, Product, Side, Validity, Variety  # noqa: E402
+from broker.session.client import SessionClient  # noqa: E402
 from sigmatrader.demo.stage import Stage, set_stage  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
@@ -110,9 +111,11 @@ def _wait_closed(stage: Stage, correlation_id: str) -> None:
 
 
 def _exchange(stage: Stage, symbol: tuple[str, Decimal]) -> list[float]:
-    """A quote and a placement, straight to the exchange: orders that rest far below the market and fill never."""
+    """A quote and a placement over the same session: orders that rest far below the market and never fill."""
     price = (symbol[1] * Decimal("0.9")).quantize(Decimal(1), ROUND_FLOOR)
-    adapter = PaperAdapter(f"http://127.0.0.1:{stage.paper_port}/mcp")
+    (connection,) = stage.api.get("/api/broker/connections")["results"]
+    client = SessionClient(connection["id"], stage.folder / "run" / "broker.sock")
+    adapter = PaperAdapter(connection["server_url"], client=client)
     try:
         times = []
         for n in range(ROUNDS + 5):

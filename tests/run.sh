@@ -27,7 +27,7 @@ except psycopg.Error as exc:
     echo "== PostgreSQL"
     # What has no database in it, or starts a product of its own, is not run a second time.
     again="--ignore=tests/broker/paper --ignore=tests/broker/wire --ignore=tests/broker/session/test_processes.py"
-    again="$again --ignore=tests/up --ignore=tests/architecture --ignore=tests/web"
+    again="$again --ignore=tests/up --ignore=tests/architecture --ignore=tests/web --ignore=tests/execution/test_outcome_texts.py"
     # shellcheck disable=SC2086
     DATABASE_URL="$POSTGRES" SIGMATRADER_TEST_DB="make_$$" PRODUCTS="not browser" pass $again "$@" || exit 1
 elif [ "$REQUIRE" = 1 ]; then
