@@ -189,7 +189,7 @@ class McpSession:
         except TimeoutError as exc:
             await link.close(end_login=False)
             raise CallFailed(Fault.LOST, "the server did not answer") from exc
-        except BaseException:
+        except BaseException:  # a cancelled opening must not leave its connection behind; raised on
             await link.close(end_login=False)
             raise
         self._link = link

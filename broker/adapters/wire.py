@@ -11,6 +11,7 @@ import logging
 import re
 import secrets
 import time
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -59,7 +60,7 @@ class Wire(Protocol):
     async def close(self, *, end_login: bool) -> None: ...
 
 
-class HttpWire:
+class HttpWire(ABC):
     """Base of both. As the SDK's write stream it takes messages; ``read`` yields what came back."""
 
     kind = ""
@@ -90,7 +91,7 @@ class HttpWire:
         if isinstance(message, types.JSONRPCNotification):  # in order: what follows counts on it
             await asyncio.wait({task}, timeout=ORDERLY_S)
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027  # nothing to do, for every wire
         """The SDK is done writing; the wire itself is closed by its owner."""
 
     async def __aenter__(self) -> Self:
@@ -119,8 +120,9 @@ class HttpWire:
         except httpx2.InvalidURL:
             await self._fail(message, Fault.NOT_SENT, "the address for messages is none")
 
+    @abstractmethod
     async def _post(self, message: types.JSONRPCMessage, item: SessionMessage) -> None:
-        raise NotImplementedError
+        """Sends one message and delivers what is answered to it."""
 
     async def _deliver(self, message: types.JSONRPCMessage) -> None:
         with contextlib.suppress(*_CLOSED):  # the session has ended: nobody waits

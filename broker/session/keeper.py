@@ -165,7 +165,7 @@ class Keeper:
                 "tool_faults": list(self._rules.tool_faults(tools)),
             })  # fmt: skip
             self._session, self._server, self._error = session, server, ""
-        except BaseException:
+        except BaseException:  # a cancelled opening must not leave its session behind; raised on
             await session.close()
             raise
         self._opened.set()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
@@ -16,33 +14,6 @@ _UPSERT = (
     "INSERT INTO accounts_ratecounter (scope, window_start, count) VALUES (%s, %s, 1) "
     "ON CONFLICT (scope, window_start) DO UPDATE SET count = accounts_ratecounter.count + 1 RETURNING count"
 )
-_UPSERT_ALL = (
-    "INSERT INTO accounts_ratecounter (scope, window_start, count) VALUES {values} "
-    "ON CONFLICT (scope, window_start) DO UPDATE SET count = accounts_ratecounter.count + 1 RETURNING scope, count"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """At most ``limit`` uses in each window of ``seconds``."""
-
-    limit: int
-    seconds: int
-
-
-def hit_all(scope: str, windows: Sequence[Window], *, now: datetime) -> bool:
-    """Counts one use in every window by one statement; False if a limit is passed. Not in a transaction, as ``hit``."""
-    rows = [
-        (f"{scope}:{window.seconds}"[:120], window_start(now, window_s=window.seconds), window.limit)
-        for window in windows
-    ]
-    values = ", ".join(["(%s, %s, 1)"] * len(rows))
-    adapt = connection.ops.adapt_datetimefield_value
-    parameters = [item for name, start, _limit in rows for item in (name, adapt(start))]
-    with connection.cursor() as cursor:
-        cursor.execute(_UPSERT_ALL.format(values=values), parameters)
-        counts = dict(cursor.fetchall())
-    return all(counts[name] <= limit for name, _start, limit in rows)
 
 
 def hit(scope: str, *, limit: int, window_s: int, now: datetime) -> None:

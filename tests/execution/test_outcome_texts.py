@@ -20,7 +20,7 @@ from tests.execution.working import sole, words, words_of
 from tests.support.fake_broker import FakeBroker
 
 pytestmark = pytest.mark.django_db
-KNOWN_ERRORS = Path("/work/shared/kite/synthetic_errors.json")
+KNOWN_ERRORS = Path(__file__).resolve().parents[3] / "shared" / "kite" / "synthetic_errors.json"
 
 LOGIN = ["Please log in first using the login tool", "Please log in first."]
 UNSENT = [
